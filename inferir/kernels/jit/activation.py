@@ -1,0 +1,112 @@
+"""Links and activations: margins to probabilities, layers to layers. Each value on its own, softmax row by row.
+
+Computed in double and rounded once, so the float32 kernels are within 1 ulp of the exact value (softmax: 2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferir.kernels.jit import _math
+from inferir.kernels.jit._compile import kernel
+
+_exp, _log, _power, _sigmoid, _softplus = _math.exp, _math.log, _math.power, _math.sigmoid, _math.softplus
+_tanh, _normal_cdf, _normal_quantile = _math.tanh, _math.normal_cdf, _math.normal_quantile
+
+
+@kernel
+def sigmoid(x, scale, out):  # type: ignore[no-untyped-def]
+    """out = 1 / (1 + exp(-scale x)). LightGBM's `sigmoid` parameter is the scale; elsewhere it is 1."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _sigmoid(scale * x[i, j])
+
+
+@kernel
+def softmax(x, out):  # type: ignore[no-untyped-def]
+    """out = exp(x - max x) / sum of exp(x - max x), over each row. A row with a NaN becomes NaN."""
+    for i in range(np.uint64(x.shape[0])):
+        peak = np.float64(x[i, 0])
+        for j in range(np.uint64(1), np.uint64(x.shape[1])):
+            value = np.float64(x[i, j])
+            peak = value if value > peak or value != value else peak
+        total = 0.0
+        for j in range(np.uint64(x.shape[1])):
+            value = _exp(x[i, j] - peak)
+            out[i, j] = value
+            total += value
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = out[i, j] / total
+
+
+@kernel
+def exp(x, out):  # type: ignore[no-untyped-def]
+    """out = e**x."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _exp(x[i, j])
+
+
+@kernel
+def exp2(x, scale, out):  # type: ignore[no-untyped-def]
+    """out = 2**(scale x). Isolation forests: scale = -1 / average path length (Liu et al. 2008, eq. 2)."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _exp(np.float64(x[i, j]) * scale * 0.6931471805599453)
+
+
+@kernel
+def log(x, out):  # type: ignore[no-untyped-def]
+    """out = natural logarithm of x."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _log(x[i, j])
+
+
+@kernel
+def softplus(x, out):  # type: ignore[no-untyped-def]
+    """out = log(1 + e**x). LightGBM's cross_entropy_lambda."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _softplus(x[i, j])
+
+
+@kernel
+def tanh(x, out):  # type: ignore[no-untyped-def]
+    """out = hyperbolic tangent of x."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _tanh(x[i, j])
+
+
+@kernel
+def relu(x, out):  # type: ignore[no-untyped-def]
+    """out = x where x > 0 or x is NaN, else 0."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            value = x[i, j]
+            out[i, j] = value * 0 if value <= 0 else value
+
+
+@kernel
+def signed_square(x, out):  # type: ignore[no-untyped-def]
+    """out = sign(x) x**2. LightGBM's reg_sqrt."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = x[i, j] * abs(x[i, j])
+
+
+@kernel
+def normal_cdf(x, out):  # type: ignore[no-untyped-def]
+    """out = standard normal distribution function of x."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _normal_cdf(x[i, j])
+
+
+@kernel
+def normal_quantile(x, out):  # type: ignore[no-untyped-def]
+    """out = standard normal quantile of x. ONNX's PROBIT."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _normal_quantile(x[i, j])

@@ -1,0 +1,145 @@
+"""Distances to stored points: k-means, nearest centroid, nearest neighbours.
+
+`metric` is a position in METRICS; `p` is minkowski's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferir.kernels.jit import _math
+from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar
+
+EUCLIDEAN, MANHATTAN, CHEBYSHEV, MINKOWSKI, COSINE = range(5)
+
+_power = _math.power
+
+
+@scalar
+def reduced_distance(x, i, points, j, metric, p):  # type: ignore[no-untyped-def]
+    """What orders points as their distance does, without its last step: the sum of squares, or of p-th powers."""
+    total = 0.0
+    if metric == EUCLIDEAN:
+        for f in range(np.uint64(x.shape[1])):
+            difference = x[i, f] - points[j, f]
+            total += difference * difference
+    elif metric == MANHATTAN:
+        for f in range(np.uint64(x.shape[1])):
+            total += abs(x[i, f] - points[j, f])
+    elif metric == CHEBYSHEV:
+        for f in range(np.uint64(x.shape[1])):
+            total = max(total, abs(x[i, f] - points[j, f]))
+    elif metric == MINKOWSKI:
+        for f in range(np.uint64(x.shape[1])):
+            total += _power(abs(x[i, f] - points[j, f]), p)
+    else:
+        dot, xx, yy = 0.0, 0.0, 0.0
+        for f in range(np.uint64(x.shape[1])):
+            dot += x[i, f] * points[j, f]
+            xx += x[i, f] * x[i, f]
+            yy += points[j, f] * points[j, f]
+        norm = np.sqrt(xx) * np.sqrt(yy)
+        total = min(max(1.0 - (dot / norm if norm > 0.0 else 0.0), 0.0), 2.0)
+    return total
+
+
+@scalar
+def whole_distance(reduced, metric, p):  # type: ignore[no-untyped-def]
+    """The distance itself."""
+    if metric == EUCLIDEAN:
+        return np.sqrt(reduced)
+    return _power(reduced, 1.0 / p) if metric == MINKOWSKI else reduced
+
+
+@kernel_reassociated
+def distances(x, points, metric, p, out):  # type: ignore[no-untyped-def]
+    """out[i, j] = distance of row i to points[j].
+
+    euclidean sqrt(sum d**2), manhattan sum |d|, chebyshev max |d|, minkowski (sum |d|**p)**(1/p),
+    cosine 1 - x.y / (|x| |y|), 1 where either norm is 0.
+    """
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(points.shape[0])):
+            out[i, j] = whole_distance(reduced_distance(x, i, points, j, metric, p), metric, p)
+
+
+@scalar
+def heap_push(value, label, i, values, labels):  # type: ignore[no-untyped-def]
+    """Replace the largest of row i's max-heap by `value` if that is smaller.
+
+    A tie with the largest is refused, so of equals the point stored first stays; which of several equal largest ones is
+    replaced follows scikit-learn's heap_push (sklearn/utils/_heap.pyx), as its neighbours do.
+    """
+    if not value < values[i, 0]:
+        return
+    size, at = values.shape[1], 0
+    while True:
+        left, right = 2 * at + 1, 2 * at + 2
+        if left >= size:
+            break
+        larger = left if right >= size or values[i, left] >= values[i, right] else right
+        if not value < values[i, larger]:
+            break
+        values[i, at], labels[i, at] = values[i, larger], labels[i, larger]
+        at = larger
+    values[i, at], labels[i, at] = value, label
+
+
+@kernel
+def nearest(x, points, metric, p, index, out):  # type: ignore[no-untyped-def]
+    """index[i], out[i] = the k nearest of `points` and their distances, in no particular order."""
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(out.shape[1])):
+            out[i, j], index[i, j] = np.inf, 0
+        for j in range(np.uint64(points.shape[0])):
+            heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
+        for j in range(np.uint64(out.shape[1])):
+            out[i, j] = whole_distance(out[i, j], metric, p)
+
+
+@scalar
+def neighbor_weight(distance, i, j, by_distance, touching):  # type: ignore[no-untyped-def]
+    """1, or 1 / distance; where points lie at distance 0, they alone count."""
+    if not by_distance:
+        return 1.0
+    if touching:
+        return 1.0 if distance[i, j] == 0.0 else 0.0
+    return 1.0 / distance[i, j]
+
+
+@scalar
+def touches(distance, i):  # type: ignore[no-untyped-def]
+    """Whether a neighbour of row i lies at distance 0."""
+    found = False
+    for j in range(np.uint64(distance.shape[1])):
+        found |= distance[i, j] == 0.0
+    return found
+
+
+@kernel
+def vote_neighbors(index, distance, label, by_distance, out):  # type: ignore[no-untyped-def]
+    """out[i, c] = weight of the neighbours of class c over the weight of all."""
+    for i in range(np.uint64(index.shape[0])):
+        for c in range(np.uint64(out.shape[1])):
+            out[i, c] = 0.0
+        touching, total = touches(distance, i), 0.0
+        for j in range(np.uint64(index.shape[1])):
+            weight = neighbor_weight(distance, i, j, by_distance, touching)
+            out[i, np.uint64(label[np.uint64(index[i, j])])] += weight
+            total += weight
+        for c in range(np.uint64(out.shape[1])):
+            out[i, c] = out[i, c] / total
+
+
+@kernel
+def average_neighbors(index, distance, target, by_distance, out):  # type: ignore[no-untyped-def]
+    """out[i] = weighted mean of the neighbours' targets."""
+    for i in range(np.uint64(index.shape[0])):
+        touching = touches(distance, i)
+        for v in range(np.uint64(out.shape[1])):
+            value, total = 0.0, 0.0
+            for j in range(np.uint64(index.shape[1])):
+                weight = neighbor_weight(distance, i, j, by_distance, touching)
+                value += weight * target[np.uint64(index[i, j]), v]
+                total += weight
+            out[i, v] = value / total

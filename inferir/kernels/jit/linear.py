@@ -1,0 +1,18 @@
+"""Linear models: one product per output column."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferir.kernels.jit._compile import kernel_reassociated
+
+
+@kernel_reassociated
+def matmul(x, coef, intercept, out):  # type: ignore[no-untyped-def]
+    """out = x @ coef.T + intercept. A column whose coefficient is 0 still passes a NaN on."""
+    for i in range(np.uint64(x.shape[0])):
+        for k in range(np.uint64(coef.shape[0])):
+            total = intercept[k] * 0
+            for f in range(np.uint64(coef.shape[1])):
+                total += coef[k, f] * x[i, f]
+            out[i, k] = total + intercept[k]

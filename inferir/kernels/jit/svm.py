@@ -1,0 +1,164 @@
+"""Support vector machines as libsvm defines them (Chang and Lin 2011, LIBSVM: a library for support vector machines).
+
+With c classes there are c (c - 1) / 2 decisions, in the order (0, 1), (0, 2), ..., (1, 2), ...; a positive one is for
+the first class of its pair. Regression and one-class have a single decision.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferir.kernels.jit import _math
+from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar
+
+LINEAR, POLY, RBF, SIGMOID = range(4)
+
+_exp, _tanh = _math.exp, _math.tanh
+
+
+@scalar
+def integer_power(base, exponent):  # type: ignore[no-untyped-def]
+    """base**exponent by squaring, exponent >= 0."""
+    result = 1.0
+    while exponent > 0:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+@scalar
+def similarity_of(x, i, support, s, kind, gamma, coef0, degree):  # type: ignore[no-untyped-def]
+    """K(x[i], support[s]): u.v, (gamma u.v + coef0)**degree, exp(-gamma |u - v|**2), tanh(gamma u.v + coef0)."""
+    total = 0.0
+    if kind == RBF:
+        for f in range(np.uint64(support.shape[1])):
+            difference = x[i, f] - support[s, f]
+            total += difference * difference
+        return _exp(-gamma * total)
+    for f in range(np.uint64(support.shape[1])):
+        total += x[i, f] * support[s, f]
+    if kind == LINEAR:
+        return total
+    total = gamma * total + coef0
+    return integer_power(total, degree) if kind == POLY else _tanh(total)
+
+
+@kernel_reassociated
+def svm_decision(  # type: ignore[no-untyped-def]
+    x, support, dual_coef, intercept, class_begin, kind, gamma, coef0, degree, similarity, out
+):
+    """out[i, p] = intercept[p] + sum over the support vectors s of the pair's classes of coefficient * K(x[i], s).
+
+    Support vectors are sorted by class, class_begin[c]..class_begin[c + 1]; dual_coef[j] holds, for a vector of class c,
+    its coefficient against the j-th other class. One class: a single decision over all vectors.
+    """
+    n_classes = class_begin.shape[0] - 1
+    for i in range(np.uint64(x.shape[0])):
+        for s in range(np.uint64(support.shape[0])):
+            similarity[s] = similarity_of(x, i, support, s, kind, gamma, coef0, degree)
+        if n_classes == 1:
+            total = 0.0
+            for s in range(np.uint64(support.shape[0])):
+                total += dual_coef[0, s] * similarity[s]
+            out[i, 0] = total + intercept[0]
+        pair = np.uint64(0)
+        for a in range(n_classes):
+            for b in range(a + 1, n_classes):
+                total = 0.0
+                for s in range(np.uint64(class_begin[a]), np.uint64(class_begin[a + 1])):
+                    total += dual_coef[b - 1, s] * similarity[s]
+                for s in range(np.uint64(class_begin[b]), np.uint64(class_begin[b + 1])):
+                    total += dual_coef[a, s] * similarity[s]
+                out[i, pair] = total + intercept[pair]
+                pair += np.uint64(1)
+
+
+@kernel
+def svm_vote(x, out):  # type: ignore[no-untyped-def]
+    """out[i, c] = number of pairs that class c wins; a decision of 0 is for the second of the pair."""
+    for i in range(np.uint64(x.shape[0])):
+        for c in range(np.uint64(out.shape[1])):
+            out[i, c] = 0.0
+        pair = np.uint64(0)
+        for a in range(out.shape[1]):
+            for b in range(a + 1, out.shape[1]):
+                out[i, a if x[i, pair] > 0.0 else b] += 1.0
+                pair += np.uint64(1)
+
+
+@kernel
+def svm_ovr(x, out):  # type: ignore[no-untyped-def]
+    """out[i, c] = votes + confidence / (3 (|confidence| + 1)): one column per class from one per pair.
+
+    scikit-learn's _ovr_decision_function: a confidence within (-1/3, 1/3) orders classes of equal votes.
+    """
+    for i in range(np.uint64(x.shape[0])):
+        for c in range(out.shape[1]):
+            votes, confidence, pair = 0.0, 0.0, np.uint64(0)
+            for a in range(out.shape[1]):
+                for b in range(a + 1, out.shape[1]):
+                    value = x[i, pair]
+                    if c == a:
+                        confidence += value
+                        votes += 0.0 if value < 0.0 else 1.0
+                    elif c == b:
+                        confidence -= value
+                        votes += 1.0 if value < 0.0 else 0.0
+                    pair += np.uint64(1)
+            out[i, c] = votes + confidence / (3.0 * (abs(confidence) + 1.0))
+
+
+@scalar
+def pair_probability(decision, a, b):  # type: ignore[no-untyped-def]
+    """1 / (1 + exp(decision a + b)), kept within [1e-7, 1 - 1e-7] as libsvm does."""
+    z = decision * a + b
+    e = _exp(-abs(z))
+    p = (e if z >= 0.0 else 1.0) / (1.0 + e)
+    return min(max(p, 1e-7), 1.0 - 1e-7)
+
+
+@kernel
+def svm_couple(x, prob_a, prob_b, pairwise, matrix, step, out):  # type: ignore[no-untyped-def]
+    """out[i] = class probabilities from pairwise ones: the second method of Wu, Lin and Weng 2004 (JMLR 5, 975-1005).
+
+    At most max(100, c) rounds, until the largest error is below 0.005 / c: libsvm's own stop, so that answers agree.
+    """
+    c = out.shape[1]
+    for i in range(np.uint64(x.shape[0])):
+        pair = np.uint64(0)
+        for a in range(c):
+            for b in range(a + 1, c):
+                pairwise[a, b] = pair_probability(x[i, pair], prob_a[pair], prob_b[pair])
+                pairwise[b, a] = 1.0 - pairwise[a, b]
+                pair += np.uint64(1)
+        if c == 2:
+            out[i, 0], out[i, 1] = pairwise[0, 1], pairwise[1, 0]
+            continue
+        for a in range(c):
+            out[i, a] = 1.0 / c
+            matrix[a, a] = 0.0
+            for b in range(c):
+                if b != a:
+                    matrix[a, a] += pairwise[b, a] * pairwise[b, a]
+                    matrix[a, b] = -pairwise[b, a] * pairwise[a, b]
+        for _ in range(max(100, c)):
+            total = 0.0
+            for a in range(c):
+                step[a] = 0.0
+                for b in range(c):
+                    step[a] += matrix[a, b] * out[i, b]
+                total += out[i, a] * step[a]
+            error = 0.0
+            for a in range(c):
+                error = max(error, abs(step[a] - total))
+            if error < 0.005 / c:
+                break
+            for a in range(c):
+                change = (total - step[a]) / matrix[a, a]
+                out[i, a] += change
+                total = (total + change * (change * matrix[a, a] + 2.0 * step[a])) / (1.0 + change) / (1.0 + change)
+                for b in range(c):
+                    step[b] = (step[b] + change * matrix[a, b]) / (1.0 + change)
+                    out[i, b] = out[i, b] / (1.0 + change)
