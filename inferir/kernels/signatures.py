@@ -60,6 +60,7 @@ _FAMILIES = {
     "decision": """
         argmax: x T[n,k], out i64[n,1]
         argmin: x T[n,k], out i64[n,1]
+        argmax_groups: x T[n,k], begin i64[e], out i64[n,g]
         above: x T[n,k], threshold f64, out i64[n,k]
         at_least: x T[n,k], threshold f64, out i64[n,k]
         complement: x T[n,1], out T[n,2]

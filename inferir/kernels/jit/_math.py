@@ -59,13 +59,14 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 @scalar
 def expm1(x):  # type: ignore[no-untyped-def]
-    """e**x - 1 without loss near 0. 2 ulp."""
+    """e**x - 1 without loss near 0; -1 below -37.43, inf above 709.78. 2 ulp."""
     x = np.float64(x)
     x = -40.0 if x < -40.0 else x
-    x = 709.0 if x > 709.0 else x
+    x = 710.0 if x > 710.0 else x
     k, r = _reduce(x)
-    scale = _power_of_two(k)
-    return scale * _expm1_reduced(r) + (scale - 1.0)
+    half = k >> 1
+    scale, rest = _power_of_two(half), _power_of_two(k - half)
+    return (scale * _expm1_reduced(r) + (scale - 1.0 / rest)) * rest
 
 
 @scalar
@@ -135,68 +136,58 @@ def power(x, y):  # type: ignore[no-untyped-def]
 
 @scalar
 def normal_cdf(x):  # type: ignore[no-untyped-def]
-    """Standard normal distribution, as erfc(-x / sqrt 2) / 2 (W. J. Cody 1969, Math. Comp. 23, 631-637)."""
-    return 0.5 * erfc(-np.float64(x) * 0.7071067811865476)
+    """Standard normal distribution function. 4 ulp, also far below 0, where 1e-300 has as many right digits as 0.1.
 
-
-@scalar
-def erfc(x):  # type: ignore[no-untyped-def]
-    """Complementary error function, rational approximations of Cephes (S. Moshier, ndtr.c)."""
+    Near 0 the Taylor series. Below, exp(-x**2 / 2) / (|x| + 5) times a polynomial in (|x| - 5) / (|x| + 5): a map of the
+    half line that M. Shepherd and J. Laframboise used (Math. Comp. 36, 1981), interpolated anew at the Chebyshev nodes
+    of 0.66 <= |x| <= 39 in 60 digits, relative error 5e-18. Half of the square is taken in two parts, as its rounding
+    would be 1e-13 of the result.
+    """
+    x = np.float64(x)
     a = abs(x)
-    if a < 1.0:
-        return 1.0 - erf_small(x)
-    if not a < 27.0:
-        return 0.0 if x > 0.0 else 2.0 if x < 0.0 else x
-    if a < 8.0:
-        p = 2.46196981473530512524e-10
-        p = p * a + 5.64189564831068821977e-1
-        p = p * a + 7.46321056442269912687e0
-        p = p * a + 4.86371970985681366614e1
-        p = p * a + 1.96520832956077098242e2
-        p = p * a + 5.26445194995477358631e2
-        p = p * a + 9.34528527171957607540e2
-        p = p * a + 1.02755188689515710272e3
-        p = p * a + 5.57535335369399327526e2
-        q = a + 1.32281951154744992508e1
-        q = q * a + 8.67072140885989742329e1
-        q = q * a + 3.54937778887819891062e2
-        q = q * a + 9.75708501743205489753e2
-        q = q * a + 1.82390916687909736289e3
-        q = q * a + 2.24633760818710981792e3
-        q = q * a + 1.65666309194161350182e3
-        q = q * a + 5.57535340817727675546e2
-    else:
-        p = 5.64189583547755073984e-1
-        p = p * a + 1.27536670759978104416e0
-        p = p * a + 5.01905042251180477414e0
-        p = p * a + 6.16021097993053585195e0
-        p = p * a + 7.40974269950448939160e0
-        p = p * a + 2.97886665372100240670e0
-        q = a + 2.26052863220117276590e0
-        q = q * a + 9.39603524938001434673e0
-        q = q * a + 1.20489539808096656605e1
-        q = q * a + 1.70814450747565897222e1
-        q = q * a + 9.60896809063285878198e0
-        q = q * a + 3.36907645100081516050e0
-    y = exp(-a * a) * p / q
-    return y if x > 0.0 else 2.0 - y
-
-
-@scalar
-def erf_small(x):  # type: ignore[no-untyped-def]
-    """Error function for |x| <= 1 (Cephes, ndtr.c)."""
-    z = x * x
-    p = 9.60497373987051638749e0
-    p = p * z + 9.00260197203842689217e1
-    p = p * z + 2.23200534594684319226e3
-    p = p * z + 7.00332514112805075473e3
-    p = p * z + 5.55923013010394962768e4
-    q = z + 3.35617141647503099647e1
-    q = q * z + 5.21357949780152679795e2
-    q = q * z + 4.59432382970980127987e3
-    q = q * z + 2.26290000613890934246e4
-    q = q * z + 4.92673942608635921086e4
-    return x * p / q
+    if a < 0.85:
+        z = x * x
+        p = 8.133418984498677e-15
+        p = p * z - 2.121761474217046e-13
+        p = p * z + 5.1124347902563106e-12
+        p = p * z - 1.1301171641619213e-10
+        p = p * z + 2.2735298243728065e-09
+        p = p * z - 4.122667414862689e-08
+        p = p * z + 6.659693516316651e-07
+        p = p * z - 9.444656259503615e-06
+        p = p * z + 0.00011543468761615529
+        p = p * z - 0.0011873282154804543
+        p = p * z + 0.009973557010035817
+        p = p * z - 0.06649038006690544
+        p = p * z + 0.3989422804014327
+        return 0.5 + x * p
+    a = 39.0 if a > 39.0 else a
+    t = (a - 5.0) / (a + 5.0)
+    p = 7.246206761077185e-09
+    p = p * t - 3.7840296801668755e-09
+    p = p * t - 6.549966303347434e-08
+    p = p * t + 3.4781829475950296e-08
+    p = p * t + 4.329092499021239e-07
+    p = p * t - 3.309163028525803e-07
+    p = p * t - 2.769217707033615e-06
+    p = p * t + 3.97823599191705e-06
+    p = p * t + 1.668122209689425e-05
+    p = p * t - 4.976202379747794e-05
+    p = p * t - 5.9375735807803366e-05
+    p = p * t + 0.0005448989172839529
+    p = p * t - 0.0007978693964456797
+    p = p * t - 0.0029933767538947794
+    p = p * t + 0.02079506679962631
+    p = p * t - 0.0691186387073434
+    p = p * t + 0.16502036617040042
+    p = p * t - 0.31353315667127496
+    p = p * t + 0.4953056159699761
+    p = p * t - 0.665382502890057
+    p = p * t + 0.769193049750063
+    high = np.int64(np.float64(a).view(np.int64) & -0x8000000).view(np.float64)  # 26 bits: its square is exact
+    low = 0.5 * (a - high) * (a + high)
+    tail = exp(-0.5 * high * high) * (1.0 - low * (1.0 - low * (0.5 - low / 6.0))) * (p / (a + 5.0))
+    return tail if x < 0.0 else 1.0 - tail
 
 
 @scalar

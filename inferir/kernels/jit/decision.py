@@ -35,6 +35,20 @@ def argmin(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def argmax_groups(x, begin, out):  # type: ignore[no-untyped-def]
+    """out[i, g] = argmax of x[i, begin[g]:begin[g + 1]], counted from begin[g]: one class per output."""
+    for i in range(np.uint64(x.shape[0])):
+        for g in range(np.uint64(out.shape[1])):
+            first = begin[g]
+            best, chosen = x[i, np.uint64(first)], 0
+            for j in range(1, begin[g + np.uint64(1)] - first):
+                value = x[i, np.uint64(first + j)]
+                if best == best and (value > best or value != value):
+                    best, chosen = value, j
+            out[i, g] = chosen
+
+
+@kernel
 def above(x, threshold, out):  # type: ignore[no-untyped-def]
     """out = 1 where x > threshold, else 0 (also for NaN)."""
     for i in range(np.uint64(x.shape[0])):

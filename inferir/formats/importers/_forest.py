@@ -1,0 +1,140 @@
+"""From a library's trees to the forest operator's arrays (`kernels.jit.tree` says what they mean).
+
+Nodes are laid out level by level, so that children are neighbours and lie behind their parent; comparisons become
+`x <= threshold` in the width in which the library compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "CATEGORICAL", "DEFAULT_LEFT", "OUTSIDE_LEFT", "TRUNCATE", "ZERO_MISSING", "Forest", "Tree",
+    "less_than", "round_down",
+]  # fmt: skip
+
+DEFAULT_LEFT, ZERO_MISSING, CATEGORICAL, OUTSIDE_LEFT, TRUNCATE = 1, 2, 4, 8, 16
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Tree:
+    """A binary tree as libraries keep it: arrays over nodes, root first; `left` < 0 marks a leaf.
+
+    `threshold` is in comparison `<=`; in a categorical node it is the number of a set of `Forest.sets`. `value` is
+    (nodes, width): what a leaf adds to outputs `target`, target + 1, ...
+    """
+
+    left: Array
+    right: Array
+    split_index: Array
+    threshold: Array
+    flags: Array
+    value: Array
+    target: int = 0
+
+
+def round_down(threshold: Array) -> Array:
+    """The largest float32 <= threshold: `x <= threshold` for float32 x and float64 threshold, in float32."""
+    with np.errstate(over="ignore"):
+        near = threshold.astype(np.float32)
+    return np.where(near.astype(np.float64) > threshold, np.nextafter(near, np.float32(-np.inf)), near)
+
+
+def less_than(threshold: Array) -> Array:
+    """t with `x <= t` just where `x < threshold`: the next number below. NaN, never met, for -inf."""
+    below = np.nextafter(threshold, threshold.dtype.type(-np.inf))
+    return np.where(threshold == -np.inf, np.nan, below).astype(threshold.dtype)
+
+
+@dataclass
+class Forest:
+    """Collects trees. `compare` and `accumulate` are "f32" or "f64"."""
+
+    compare: str
+    accumulate: str
+    trees: list[Tree] = field(default_factory=list)
+    sets: list[Array] = field(default_factory=list)
+
+    def add_set(self, categories: Iterable[int]) -> int:
+        """A set of categories that go left; its number."""
+        members = np.fromiter(categories, np.int64)
+        words = np.zeros(int(members.max()) // 32 + 1 if members.size else 1, np.uint32)
+        np.bitwise_or.at(words, members >> 5, np.left_shift(np.uint32(1), (members & 31).astype(np.uint32)))
+        self.sets.append(words)
+        return len(self.sets) - 1
+
+    def tensors(self, base: Sequence[float] | Array) -> dict[str, Array]:
+        """The operator's tensors; sums start at `base`, one number per output."""
+        compare, accumulate = _WIDTHS[self.compare], _WIDTHS[self.accumulate]
+        parts: dict[str, list[Array]] = {k: [] for k in ("split_index", "threshold", "left_child", "node_flags", "leaf")}
+        roots, depths, n_nodes, n_leaves = [], [], 0, 0
+        for tree in self.trees:
+            order, level_of = _by_level(tree)
+            inner = tree.left[order] >= 0
+            left_child = np.empty(len(order), np.int64)
+            left_child[inner] = n_nodes + 1 + 2 * np.arange(np.count_nonzero(inner))
+            leaves = np.count_nonzero(~inner)
+            left_child[~inner] = ~(n_leaves + np.arange(leaves))
+            parts["split_index"].append(np.where(inner, tree.split_index[order], 0))
+            parts["threshold"].append(np.where(inner, tree.threshold[order], 0))
+            parts["left_child"].append(left_child)
+            parts["node_flags"].append(np.where(inner, tree.flags[order], 0))
+            parts["leaf"].append(tree.value[order[~inner]])
+            roots.append(n_nodes)
+            depths.append(_lockstep_levels(level_of[~inner]))
+            n_nodes, n_leaves = n_nodes + len(order), n_leaves + leaves
+        if n_nodes > np.iinfo(np.int32).max:
+            raise OverflowError(f"{n_nodes} nodes; a forest holds at most {np.iinfo(np.int32).max}")
+        tensors = {
+            "split_index": np.concatenate(parts["split_index"] or [np.zeros(0)]).astype(np.int32),
+            "threshold": np.concatenate(parts["threshold"] or [np.zeros(0)]).astype(compare),
+            "left_child": np.concatenate(parts["left_child"] or [np.zeros(0)]).astype(np.int32),
+            "node_flags": np.concatenate(parts["node_flags"] or [np.zeros(0)]).astype(np.uint8),
+            "leaf_value": np.concatenate(parts["leaf"] or [np.zeros((0, 1))]).astype(accumulate),
+            "tree_root": np.array(roots, np.int32),
+            "tree_depth": np.array(depths, np.int32),
+            "tree_target": np.array([tree.target for tree in self.trees], np.int32),
+            "base": np.asarray(base, accumulate),
+        }
+        if self.sets:
+            tensors["category_begin"] = np.cumsum([0, *map(len, self.sets)]).astype(np.int32)
+            tensors["category_words"] = np.concatenate(self.sets)
+        return tensors
+
+    @property
+    def special(self) -> bool:
+        """Whether some node asks more than `x <= threshold`."""
+        return any((tree.flags[tree.left >= 0] > DEFAULT_LEFT).any() for tree in self.trees)
+
+    def attributes(self) -> dict[str, Any]:
+        return {"compare": self.compare, "accumulate": self.accumulate, "special": self.special}
+
+
+_WIDTHS = {"f32": np.float32, "f64": np.float64}
+
+
+def _by_level(tree: Tree) -> tuple[Array, Array]:
+    """Nodes level by level, and the level of each. Nodes that the root does not reach are left out."""
+    level = np.zeros(1, np.int64)
+    levels = [level]
+    while True:
+        inner = level[tree.left[level] >= 0]
+        if not inner.size:
+            break
+        level = np.stack([tree.left[inner], tree.right[inner]], axis=1).reshape(-1).astype(np.int64)
+        levels.append(level)
+    return np.concatenate(levels), np.repeat(np.arange(len(levels)), [len(nodes) for nodes in levels])
+
+
+def _lockstep_levels(leaf_levels: Array) -> int:
+    """How deep a block of rows walks together: to the bottom of a shallow tree, to the middle leaf of a deep one, where
+    most rows have arrived and the rest go on alone."""
+    deepest = int(leaf_levels.max())
+    return deepest if deepest <= 8 else int(np.ceil(leaf_levels.mean()))

@@ -1,0 +1,222 @@
+"""Model: a ModelSpec bound to a kernel backend. Rows are checked once, here; kernels trust them.
+
+    model = inferir.load("model.apr")
+    model.predict(rows)        labels, numbers or cluster numbers
+    model.predict_proba(rows)  one column per class
+    model.raw(rows)            margin, decision function
+    model.transform(rows)      preprocessing or projection
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from inferir import kernels
+from inferir.errors import TaskError
+from inferir.formats import apr
+from inferir.formats.apr.layout import MODEL_TYPES
+from inferir.formats.importers import import_model
+from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
+from inferir.plan import CHUNK_ROWS, Plan
+from inferir.rows import Columns
+
+__all__ = ["Model", "convert", "load"]
+
+
+class Model:
+    """A model ready to answer. Safe to use from several threads at once.
+
+    spec     what the model is.
+    backend  "auto", or one of `inferir.kernels.available()`.
+    threads  for batches of more than 4096 rows; None: one per core. Smaller batches never touch a thread.
+    """
+
+    def __init__(self, spec: ModelSpec, *, backend: str = "auto", threads: int | None = None) -> None:
+        self.spec = spec
+        self._kernels = kernels.select(backend)
+        self._threads = max(1, threads or _cores())
+        self._columns = Columns(spec.columns, bool(spec.training.get("named_columns", True)))
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        plan = Plan(spec, self._kernels, "f64")
+        self._dtype: Literal["float32", "float64"] | None = None if None in plan.demands else "float64"
+        if plan.demands == {"f32"}:  # the whole model works in float32: round once, straight from what came
+            plan, self._dtype = Plan(spec, self._kernels, "f32"), "float32"
+        self._plan, self._narrow_plan = plan, plan if plan.dtype == "f32" else None
+        self._classes = _class_arrays(spec.classes)
+
+    # -- answers
+
+    def predict(self, rows: Any) -> npt.NDArray[Any]:
+        """Class labels, numbers, cluster numbers, or 1 and -1 for inliers and outliers.
+
+        rows  an array (n, columns) of any numeric dtype, lists, or a table whose columns are found by name.
+
+        Returns (n,), or (n, outputs) where the model has several outputs. Raises DimensionError (E003) for a wrong
+        number or wrong names of columns, InvalidInputError (E006) for values of the wrong kind.
+        """
+        answer = self._run("prediction", rows)
+        if self._classes:
+            columns = [labels[answer[:, k]] for k, labels in enumerate(self._classes)]
+            return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+        return answer[:, 0] if answer.shape[1] == 1 else answer
+
+    def predict_proba(self, rows: Any) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
+        """Probabilities of `classes`, (n, classes); a list of such matrices, one per output, where there are several."""
+        answer = self._run("probabilities", rows)
+        if len(self._classes) < 2:
+            return answer
+        ends = np.cumsum([len(labels) for labels in self._classes])
+        return np.split(answer, ends[:-1], axis=1)
+
+    def raw(self, rows: Any) -> npt.NDArray[Any]:
+        """What the model computes before any link: margins, decision function, scores. (n,) or (n, outputs)."""
+        answer = self._run("raw", rows)
+        return answer[:, 0] if answer.shape[1] == 1 else answer
+
+    def transform(self, rows: Any) -> npt.NDArray[Any]:
+        """The transformed rows, (n, outputs)."""
+        return self._run("transformed", rows)
+
+    def _run(self, face: str, rows: Any) -> npt.NDArray[Any]:
+        matrix = self._columns.encode(rows, self._dtype)
+        plan = self._narrow() if matrix.dtype.itemsize == 4 else self._plan
+        if face not in plan.faces:
+            raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
+        return plan.run(face, matrix, self._threads_for(len(matrix)))
+
+    def _narrow(self) -> Plan:
+        """The plan for float32 rows: scikit-learn's preprocessing keeps their width, and so rounds differently."""
+        if self._narrow_plan is None:
+            with self._lock:
+                self._narrow_plan = Plan(self.spec, self._kernels, "f32")
+        return self._narrow_plan
+
+    def _threads_for(self, n_rows: int) -> ThreadPoolExecutor | None:
+        if self._threads == 1 or n_rows <= CHUNK_ROWS:
+            return None
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="inferir")
+        return self._pool
+
+    # -- what it is
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def version(self) -> str:
+        return self.spec.model_version
+
+    @property
+    def task(self) -> str:
+        """classification, regression, clustering, transform, ranking or anomaly."""
+        return self.spec.task
+
+    @property
+    def columns(self) -> tuple[ColumnSpec, ...]:
+        """Input columns, in order."""
+        return self.spec.columns
+
+    @property
+    def classes(self) -> tuple[ClassLabel, ...] | tuple[tuple[ClassLabel, ...], ...]:
+        """Labels in the order of `predict_proba`'s columns; a tuple of such tuples for several outputs."""
+        return self.spec.classes
+
+    @property
+    def backend(self) -> str:
+        """Name of the kernels in use."""
+        return self._kernels.name
+
+    @property
+    def faces(self) -> tuple[str, ...]:
+        """What can be asked for: prediction, probabilities, raw, transformed."""
+        return self._plan.faces
+
+    def info(self) -> dict[str, Any]:
+        """The model in plain values, for people and for JSON."""
+        spec = self.spec
+        return {
+            "name": spec.name,
+            "version": spec.model_version,
+            "type": MODEL_TYPES.get(spec.model_type, str(spec.model_type)),
+            "task": spec.task,
+            "framework": dict(spec.framework),
+            "created": spec.created,
+            "backend": self.backend,
+            "answers": list(self.faces),
+            "columns": [
+                {"name": c.name, "kind": c.kind, **({"categories": list(c.categories)} if c.categories else {})}
+                for c in spec.columns
+            ],
+            "classes": list(spec.classes),
+            "operators": [operator.op for operator in spec.operators],
+            "tensor_bytes": sum(len(memoryview(t.data).cast("B")) for t in spec.tensors.values()),
+        }
+
+    def __repr__(self) -> str:
+        type_name = MODEL_TYPES.get(self.spec.model_type, "model")
+        version = f" {self.version}" if self.version else ""
+        return f"<inferir.Model {self.name!r}{version}: {type_name}, {self.task}, {len(self.columns)} columns>"
+
+    # -- where it goes
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to `path`, all of it or nothing."""
+        apr.write(self.spec, path)
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the model's `.apr` file."""
+        return apr.to_bytes(self.spec)
+
+
+def load(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    trusted_keys: Iterable[Any] | None = None,
+) -> Model:
+    """The model in an `.apr` file, or in its bytes.
+
+    trusted_keys  Ed25519 public keys (PEM, base64, raw bytes, or paths to them); the file must then be signed by one.
+
+    Raises FormatError with a code where the file cannot be used: E001, E002, E004 or E007.
+    """
+    return Model(apr.read(source, trusted_keys=trusted_keys), backend=backend, threads=threads)
+
+
+def convert(source: Any, *, name: str | None = None, version: str | None = None, **options: Any) -> Model:
+    """The model in a fitted estimator, a booster, or a model file of another library, ready to answer and to save.
+
+    source   a fitted scikit-learn, XGBoost, LightGBM or CatBoost object, or a path to an XGBoost (.json, .ubj), LightGBM
+             (.txt), CatBoost (.json) or ONNX (.onnx) file. Files need none of the library that wrote them.
+    name     what the model is called; the class or file name by default.
+    version  any text, as in "1.2.0".
+    options  backend and threads, as for `load`.
+
+    Raises UnsupportedModelError (E004) that says what it met, where, and what is supported.
+    """
+    return Model(import_model(source, name=name, version=version), **options)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _class_arrays(classes: tuple[Any, ...]) -> list[npt.NDArray[Any]]:
+    if not classes:
+        return []
+    outputs = classes if isinstance(classes[0], tuple) else (classes,)
+    return [
+        np.array(labels, dtype=np.int64 if all(type(v) is int for v in labels) else object) for labels in outputs
+    ]

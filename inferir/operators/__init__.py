@@ -1,0 +1,35 @@
+"""The words of a model: every operator an `.apr` file may name, one family a file, each bound to kernel calls.
+
+An operator is a function of a `Binder`: it reads its attributes and tensors, and adds a step that computes its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from inferir.operators import (
+    activation,
+    decision,
+    distance,
+    linear,
+    naive_bayes,
+    preprocess,
+    projection,
+    svm,
+    tree,
+)
+from inferir.operators._binder import Binder, RowProblem, Step, Value
+
+__all__ = ["OPERATORS", "Binder", "RowProblem", "Step", "Value"]
+
+OPERATORS: Mapping[str, Callable[[Binder], Value]] = {
+    **preprocess.OPERATORS,
+    **tree.OPERATORS,
+    **linear.OPERATORS,
+    **projection.OPERATORS,
+    **distance.OPERATORS,
+    **naive_bayes.OPERATORS,
+    **svm.OPERATORS,
+    **activation.OPERATORS,
+    **decision.OPERATORS,
+}

@@ -1,0 +1,32 @@
+"""Links and activations, named as their kernels. Each keeps the width of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from inferir.operators._binder import Binder, Value
+
+
+def _plain(name: str) -> Callable[[Binder], Value]:
+    def bind(b: Binder) -> Value:
+        return b.call(name, b.input())
+
+    bind.__name__, bind.__doc__ = name, f"out = {name} of x."
+    return bind
+
+
+def _scaled(name: str) -> Callable[[Binder], Value]:
+    def bind(b: Binder) -> Value:
+        return b.call(name, b.input(), b.attribute("scale", float, 1.0))
+
+    bind.__name__, bind.__doc__ = name, f"out = {name} of scale * x. Attribute scale."
+    return bind
+
+
+OPERATORS = {
+    **{name: _scaled(name) for name in ("sigmoid", "exp2")},
+    **{
+        name: _plain(name)
+        for name in ("softmax", "exp", "log", "softplus", "tanh", "relu", "signed_square", "normal_cdf", "normal_quantile")
+    },
+}

@@ -1,0 +1,28 @@
+"""Naive Bayes: joint log likelihood of each class."""
+
+from __future__ import annotations
+
+from inferir.operators._binder import Binder, Value
+
+
+def gaussian_nb(b: Binder) -> Value:
+    """Tensors theta and variance (classes, columns), constant (classes)."""
+    x = b.input("f64")
+    theta = b.tensor("theta", "f64", None, x.width)
+    variance, constant = b.tensor("variance", "f64", *theta.shape), b.tensor("constant", "f64", len(theta))
+    return b.call("gaussian_nb", x, theta, variance, constant, width=len(theta))
+
+
+def categorical_nb(b: Binder) -> Value:
+    """Tensors log_probability (categories of all columns, classes), begin (columns + 1), log_prior (classes)."""
+    x = b.input("f64")
+    log_prior = b.tensor("log_prior", "f64", None)
+    log_probability = b.tensor("log_probability", "f64", None, len(log_prior))
+    begin = b.begins("begin", x.width, len(log_probability))
+    return b.checked(
+        "categorical_nb", x, begin, log_probability, log_prior, width=len(log_prior), dtype="f64",
+        describe=lambda value, f: f"{x.name_of(f)}: expected a category from 0 to {begin[f + 1] - begin[f] - 1}, got {value}",
+    )  # fmt: skip
+
+
+OPERATORS = {"gaussian_nb": gaussian_nb, "categorical_nb": categorical_nb}

@@ -1,0 +1,130 @@
+"""Forests of every kind. Tensors are those of `kernels.jit.tree`, under the same names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from inferir.kernels.signatures import BLOCK_ROWS
+from inferir.operators._binder import NUMPY, Array, Binder, Value
+
+_DEFAULT_LEFT = 1
+_RULES = (
+    "",
+    "expected split_index within the columns",
+    "expected left_child to lie behind its node, with a sibling",
+    "expected a leaf number within leaf_value",
+    "expected tree_root within the nodes",
+)
+
+
+def _nodes(b: Binder, x: Value, n_leaves: int) -> tuple[list[Array], Array, int]:
+    """split_index ... category_words, tree_root, and whether nodes have other flags than DEFAULT_LEFT."""
+    split_index = b.tensor("split_index", "i32", None)
+    n_nodes = len(split_index)
+    threshold, left_child = b.tensor("threshold", x.dtype, n_nodes), b.tensor("left_child", "i32", n_nodes)
+    node_flags, tree_root = b.tensor("node_flags", "u8", n_nodes), b.tensor("tree_root", "i32", None)
+    special = bool(b.attribute("special", bool, False))
+    category_begin, category_words = np.zeros(1, np.int32), np.zeros(0, np.uint32)
+    if b.has("category_begin"):
+        category_words = b.tensor("category_words", "u32", None)
+        category_begin = b.begins("category_begin", None, len(category_words), dtype="i32")
+    found = np.empty(2, np.int64)
+    b.kernel("check_forest")(split_index, left_child, tree_root, x.width, n_leaves, found)
+    if found[0] >= 0:
+        raise b.fail(f"{_RULES[int(found[1])]}; node or tree {found[0]} breaks this")
+    if not special and int(node_flags.max(initial=0)) > _DEFAULT_LEFT:
+        raise b.fail("expected node_flags of 0 and 1 where the attribute 'special' is false")
+    if special:
+        chosen = threshold[(node_flags & 4) != 0]
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(category_begin) - 1):
+            raise b.fail("expected the threshold of a categorical node to be the number of a set of categories")
+    return [split_index, threshold, left_child, node_flags, category_begin, category_words], tree_root, int(special)
+
+
+def _targets(b: Binder, n_trees: int, width: int, outputs: int) -> Array:
+    if not b.has("tree_target"):
+        return np.zeros(n_trees, np.int32)
+    return b.positions("tree_target", n_trees, outputs - width + 1, dtype="i32")
+
+
+def forest(b: Binder) -> Value:
+    """Sum of leaves. Attributes: special; compare "f32" or "f64", the width in which rows meet thresholds."""
+    x = b.input(("f32", "f64")[b.choice("compare", ("f32", "f64"))])
+    leaf = ("f32", "f64")[b.choice("accumulate", ("f32", "f64"))]
+    if (x.dtype, leaf) == ("f64", "f32"):
+        raise b.fail("expected accumulate f64 with compare f64, got f32")
+    base = b.tensor("base", leaf, None)
+    leaf_value = b.tensor("leaf_value", leaf, None, None)
+    if leaf_value.shape[1] > len(base):
+        raise b.fail(f"expected at most {len(base)} values a leaf, got {leaf_value.shape[1]}")
+    nodes, tree_root, special = _nodes(b, x, len(leaf_value))
+    depth = b.positions("tree_depth", len(tree_root), 2**16, dtype="i32")
+    target = _targets(b, len(tree_root), leaf_value.shape[1], len(base))
+    return b.call(
+        f"forest_{x.dtype}_{leaf}", x, *nodes, leaf_value, tree_root, depth, target, base, special,
+        width=len(base), dtype=leaf, scratch=[((BLOCK_ROWS,), "i32")],
+    )  # fmt: skip
+
+
+def linear_forest(b: Binder) -> Value:
+    """Forest whose leaves are linear models (LightGBM's linear_tree)."""
+    x = b.input("f64")
+    base, leaf_value = b.tensor("base", "f64", None), b.tensor("leaf_value", "f64", None)
+    n_leaves = len(leaf_value)
+    nodes, tree_root, _ = _nodes(b, x, n_leaves)
+    coef = b.tensor("coef", "f64", None)
+    constants = [
+        leaf_value,
+        b.tensor("leaf_const", "f64", n_leaves),
+        b.begins("coef_begin", n_leaves, len(coef)),
+        b.positions("coef_index", len(coef), x.width, dtype="i32"),
+        coef,
+        _targets(b, len(tree_root), 1, len(base)),
+        base,
+    ]
+    leaves, sums, n_trees = b.kernel("forest_leaves_f64"), b.kernel("linear_leaves"), len(tree_root)
+
+    def run(rows: Array) -> Array:
+        leaf, out = np.empty((len(rows), n_trees), np.int32), np.empty((len(rows), len(base)), np.float64)
+        leaves(rows, *nodes, tree_root, leaf)
+        sums(rows, leaf, *constants, out)
+        return out
+
+    return b.add(run, [x], len(base), "f64")
+
+
+def oblivious(b: Binder) -> Value:
+    """Symmetric trees (CatBoost)."""
+    x = b.input("f32")
+    split_index = b.positions("split_index", None, x.width, dtype="i32")
+    n_splits = len(split_index)
+    leaf_value, base = b.tensor("leaf_value", "f64", None, None), b.tensor("base", "f64", None)
+    split_begin = b.begins("split_begin", None, n_splits)
+    leaf_begin = b.begins("leaf_begin", len(split_begin) - 1, len(leaf_value))
+    depth = np.diff(split_begin)
+    if len(base) != leaf_value.shape[1] or (depth > 24).any() or (np.diff(leaf_begin) != 2**depth).any():
+        raise b.fail("expected 2**depth leaves a tree, depth at most 24, and a base for each column of leaf_value")
+    constants: list[Any] = [
+        split_begin,
+        split_index,
+        b.tensor("threshold", "f32", n_splits),
+        b.tensor("nan_right", "u8", n_splits),
+        b.tensor("equal", "u8", n_splits),
+        leaf_begin,
+        leaf_value,
+        base,
+        b.attribute("scale", float, 1.0),
+    ]
+    kernel, width = b.kernel("oblivious_f32"), x.width
+
+    def run(rows: Array) -> Array:
+        out, block = np.empty((len(rows), len(base)), np.float64), min(BLOCK_ROWS, max(1, len(rows)))
+        kernel(rows, *constants, np.empty((width, block), NUMPY["f32"]), np.empty(block, NUMPY["i32"]), out)
+        return out
+
+    return b.add(run, [x], len(base), "f64")
+
+
+OPERATORS = {"forest": forest, "linear_forest": linear_forest, "oblivious": oblivious}
