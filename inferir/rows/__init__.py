@@ -1,0 +1,17 @@
+"""Rows of any kind -> one matrix: what a caller passes becomes a C-contiguous float32 or float64 array.
+
+    arrays, lists, dicts    values.py, sequences.py     by position, or by name where rows are dicts
+    pandas                  dataframes.py               by name, straight from its columns
+    anything Arrow          arrow.py                    polars, pyarrow, DuckDB, ...: through nanoarrow
+    other data frames       interchange.py              the DataFrame interchange protocol
+                            categories.py               text -> code
+                            names.py                    which of the table's columns are the model's
+
+Only NumPy is imported here: nanoarrow when an Arrow table comes in, pandas, polars and pyarrow never.
+"""
+
+from __future__ import annotations
+
+from inferir.rows.columns import Columns
+
+__all__ = ["Columns"]
