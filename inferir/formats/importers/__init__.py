@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from inferir.errors import UnsupportedModelError
+from inferir.formats.importers import sklearn
 from inferir.formats.importers._builder import Answers, Builder, Rows
 from inferir.formats.spec import ModelSpec
 
@@ -21,17 +22,7 @@ __all__ = ["CLASSES", "FILES", "import_model"]
 
 #: "package.Class" -> "module:function"
 CLASSES: dict[str, str] = {
-    **{
-        f"sklearn.{name}": f"sklearn.{function}"
-        for function, names in {
-            "tree:single_tree": "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor",
-            "tree:random_forest": "RandomForestClassifier RandomForestRegressor ExtraTreesClassifier ExtraTreesRegressor",
-            "tree:gradient_boosting": "GradientBoostingClassifier GradientBoostingRegressor",
-            "tree:isolation_forest": "IsolationForest",
-            "hist:hist_gradient_boosting": "HistGradientBoostingClassifier HistGradientBoostingRegressor",
-        }.items()
-        for name in names.split()
-    },
+    **sklearn.CLASSES,
 }
 
 

@@ -96,6 +96,13 @@ class Builder:
         self._operators.append(OperatorSpec(op, inputs, output, attributes, named))
         return output
 
+    def once(self, op: str, value: str, **attributes: Any) -> str:
+        """`op` on a value, added only if the very same is not there yet."""
+        for operator in self._operators:
+            if operator.op == op and operator.inputs == (value,) and operator.attributes == attributes:
+                return operator.output
+        return self.op(op, value, **attributes)
+
     def _tensor(self, name: str, array: Any) -> str:
         array = np.ascontiguousarray(array)
         dtype = _DTYPE_NAMES[array.dtype.name]

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from inferir.formats.importers._builder import Builder, Rows
+from inferir.formats.importers._builder import Answers, Builder, Rows
+from inferir.formats.importers.sklearn.compose import transformed
 
-__all__ = ["codes_of", "is_missing", "ordinal_columns"]
+__all__ = ["codes_of", "is_missing", "one_hot_encoder", "ordinal_columns", "ordinal_encoder", "target_encoder"]
 
 
 def is_missing(value: Any) -> bool:
@@ -59,3 +60,55 @@ def ordinal_columns(encoder: Any, b: Builder, x: Rows) -> Rows:
     else:
         attributes = {"unknown": "refuse"}
     return Rows(b.op("encode", x.value, tensors=tensors, **attributes), (None,) * x.width)
+
+
+def ordinal_encoder(encoder: Any, b: Builder, x: Rows) -> Answers:
+    return transformed(ordinal_columns(encoder, b, x))
+
+
+def target_encoder(encoder: Any, b: Builder, x: Rows) -> Answers:
+    """A category's mean target; the overall mean for a category that was not seen."""
+    if encoder.target_type_ == "multiclass":
+        raise b.unsupported("TargetEncoder of several classes", "TargetEncoder of a binary or continuous target")
+    begin, category, orders = sorted_columns(b, x, encoder.categories_)
+    code = np.concatenate([np.asarray(means, np.float64)[order] for means, order in zip(encoder.encodings_, orders)])
+    tensors = {"begin": begin, "category": category, "code": code}
+    value = b.op("encode", x.value, tensors=tensors, unknown="value", unknown_value=float(encoder.target_mean_))
+    return transformed(Rows(value, (None,) * x.width))
+
+
+def one_hot_encoder(encoder: Any, b: Builder, x: Rows) -> Answers:
+    """Each category to its column: a shared one if it is infrequent, none if it is dropped.
+
+    An unknown category has no column, or the infrequent one; with handle_unknown="error" it is refused.
+    """
+    begin, category, orders = sorted_columns(b, x, encoder.categories_)
+    groups = getattr(encoder, "_default_to_infrequent_mappings", None) or [None] * x.width
+    dropped = getattr(encoder, "_drop_idx_after_grouping", encoder.drop_idx_)
+    columns, unknown, width = [], [], 0
+    for known, order, group, drop in zip(
+        encoder.categories_, orders, groups, [None] * x.width if dropped is None else dropped
+    ):
+        if sum(is_missing(value) for value in known) > 1:
+            raise b.unsupported("None and NaN as two categories of one column", "one of them")
+        place = np.arange(len(known)) if group is None else np.asarray(group)
+        infrequent = -1 if group is None else int(place.max())
+        n_places = int(place.max()) + 1
+        position = np.arange(n_places)
+        if drop is not None:
+            position = np.where(position == drop, -1, position - (position > drop))
+        position = np.where(position >= 0, position + width, -1)
+        columns.append(position[place][order])
+        if encoder.handle_unknown == "error":
+            unknown.append(-2)
+        else:
+            spare = encoder.handle_unknown in ("infrequent_if_exist", "warn") and infrequent >= 0
+            unknown.append(int(position[infrequent]) if spare else -1)
+        width += n_places - (drop is not None)
+    tensors = {
+        "begin": begin,
+        "category": category,
+        "column": np.concatenate(columns).astype(np.int64),
+        "unknown": np.array(unknown, np.int64),
+    }
+    return transformed(Rows(b.op("one_hot", x.value, tensors=tensors, width=width), (None,) * width))

@@ -13,6 +13,7 @@ import numpy as np
 
 from inferir.formats.importers._builder import Answers, Builder, Rows, class_labels
 from inferir.formats.importers._forest import Forest, Tree, round_down
+from inferir.formats.importers.sklearn.checks import allows_nan
 
 __all__ = ["TREES", "leaf_distributions", "sklearn_tree", "tree_rows"]
 
@@ -37,10 +38,8 @@ def sklearn_tree(tree: Any, value: Any, target: int = 0, columns: Any = None) ->
 
 def tree_rows(estimator: Any, b: Builder, x: Rows) -> str:
     """The rows as the trees of `estimator` take them; those that take no NaN refuse it, as scikit-learn does."""
-    tags = estimator.__sklearn_tags__() if hasattr(estimator, "__sklearn_tags__") else None
-    allow_nan = tags.input_tags.allow_nan if tags is not None else estimator._get_tags()["allow_nan"]
     rows = b.op("cast", x.value, to="f32")
-    return rows if allow_nan else b.op("check_finite", rows)
+    return rows if allows_nan(estimator) else b.once("check_finite", rows, allow_nan=False)
 
 
 def leaf_distributions(estimator: Any) -> Any:
@@ -96,7 +95,7 @@ def gradient_boosting(estimator: Any, b: Builder, x: Rows) -> Answers:
         for target, regressor in enumerate(stage):
             value = estimator.learning_rate * regressor.tree_.value[:, 0, 0]
             forest.trees.append(sklearn_tree(regressor.tree_, value, target))
-    rows = b.op("check_finite", b.op("cast", x.value, to="f32"))
+    rows = b.once("check_finite", b.op("cast", x.value, to="f32"), allow_nan=False)
     raw = b.op("forest", rows, tensors=forest.tensors(base), **forest.attributes())
     if not hasattr(estimator, "classes_"):
         return Answers("regression", "GradientBoosting", prediction=raw, raw=raw)

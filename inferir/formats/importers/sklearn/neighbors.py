@@ -1,0 +1,93 @@
+"""Neighbours, centroids and clusters of scikit-learn: distances to stored points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from inferir.formats.importers._builder import Answers, Builder, Rows, class_labels
+from inferir.formats.importers.sklearn.checks import finite
+from inferir.formats.importers.sklearn.compose import side_by_side
+from inferir.operators.distance import WEIGHTS
+
+_METRICS = {
+    "euclidean": "euclidean", "l2": "euclidean", "manhattan": "manhattan", "cityblock": "manhattan", "l1": "manhattan",
+    "chebyshev": "chebyshev", "infinity": "chebyshev", "minkowski": "minkowski", "cosine": "cosine",
+}  # fmt: skip
+
+
+def _metric(b: Builder, metric: Any, parameters: dict[str, Any] | None) -> dict[str, Any]:
+    name, others = _METRICS.get(metric if isinstance(metric, str) else ""), dict(parameters or {})
+    p = float(others.pop("p", 2.0))
+    if name is None or others:
+        shown = metric if isinstance(metric, str) else getattr(metric, "__name__", repr(metric))
+        raise b.unsupported(f"metric={shown}{f' with {sorted(others)}' if others else ''}", ", ".join(_METRICS))
+    if name == "minkowski" and p in (1.0, 2.0, np.inf):
+        name = {1.0: "manhattan", 2.0: "euclidean"}.get(p, "chebyshev")
+    return {"metric": name, "p": p if name == "minkowski" else 2.0}
+
+
+def _dense(points: Any) -> Any:
+    return np.ascontiguousarray(points.toarray() if hasattr(points, "toarray") else points, np.float64)
+
+
+def _neighbors(estimator: Any, b: Builder) -> tuple[dict[str, Any], dict[str, Any]]:
+    if estimator.weights not in (None, *WEIGHTS):
+        raise b.unsupported("weights given as a function", ", ".join(WEIGHTS))
+    attributes = _metric(b, estimator.effective_metric_, estimator.effective_metric_params_)
+    attributes |= {"k": int(estimator.n_neighbors), "weights": estimator.weights or "uniform"}
+    return {"points": _dense(estimator._fit_X)}, attributes
+
+
+def k_neighbors_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
+    tensors, attributes = _neighbors(estimator, b)
+    single = not isinstance(estimator.classes_, list)
+    outputs = [estimator.classes_] if single else estimator.classes_
+    labels = np.asarray(estimator._y).reshape(len(tensors["points"]), -1).astype(np.int64)
+    rows = finite(b, x).value
+    parts = [
+        Rows(
+            b.op(
+                "vote_neighbors", rows, tensors={**tensors, "label": np.ascontiguousarray(labels[:, k])},
+                n_classes=len(known), **attributes,
+            ),
+            (None,) * len(known),
+        )
+        for k, known in enumerate(outputs)
+    ]  # fmt: skip
+    probabilities = side_by_side(b, parts).value
+    if single:
+        prediction = b.op("argmax", probabilities)
+        classes: tuple[Any, ...] = class_labels(estimator.classes_)
+    else:
+        prediction = b.op("argmax", probabilities, tensors={"begin": np.cumsum([0, *map(len, outputs)])})
+        classes = tuple(class_labels(known) for known in outputs)
+    return Answers("classification", "NearestNeighbors", prediction, probabilities, classes=classes)
+
+
+def k_neighbors_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:
+    tensors, attributes = _neighbors(estimator, b)
+    tensors["target"] = np.ascontiguousarray(np.asarray(estimator._y, np.float64).reshape(len(tensors["points"]), -1))
+    value = b.op("average_neighbors", finite(b, x).value, tensors=tensors, **attributes)
+    return Answers("regression", "NearestNeighbors", prediction=value)
+
+
+def nearest_centroid(estimator: Any, b: Builder, x: Rows) -> Answers:
+    priors = getattr(estimator, "class_prior_", None)
+    if priors is not None and not np.isclose(priors, 1 / len(estimator.classes_)).all():
+        raise b.unsupported("NearestCentroid with unequal priors", "priors='uniform'")
+    attributes = _metric(b, estimator.metric, None)
+    points = {"points": _dense(estimator.centroids_)}
+    prediction = b.op("argmin", b.op("distances", finite(b, x).value, tensors=points, **attributes))
+    return Answers("classification", "NearestCentroid", prediction, classes=class_labels(estimator.classes_))
+
+
+def k_means(estimator: Any, b: Builder, x: Rows) -> Answers:
+    """Number of the nearest centre; `transformed` are the distances to all."""
+    points = {"points": _dense(estimator.cluster_centers_)}
+    distances = b.op("distances", finite(b, x).value, tensors=points, metric="euclidean", p=2.0)
+    return Answers(
+        "clustering", "KMeans", b.op("argmin", distances), transformed=distances,
+        origins=(None,) * len(points["points"]),
+    )  # fmt: skip
