@@ -2,8 +2,8 @@
 
 What holds for every kernel, and why:
 
-error_model="numpy"  a division by zero gives inf or NaN, as in the libraries we answer for; Python's check is a branch that
-                     also keeps loops from being vectorised
+error_model="numpy"  a division by zero gives inf or NaN, as in the libraries we answer for; Python's check is a branch
+                     that also keeps loops from being vectorised
 nogil                threads split rows; a kernel touches no Python object
 no NRT               nothing is allocated, and reference counts of arrays handed to a helper, which Numba does not prune
                      from an inner loop, made a tree walk eight times slower
@@ -13,22 +13,30 @@ no fastmath          it assumes that there is no NaN, and NaN is how a missing v
 no parallel          Numba's default threading layer aborts when two threads call it at once (numba #8563)
 lazy                 a signature is compiled when it is first asked for, and kept in a cache on disk
 
-The cache must never be the reason that an import fails, nor answer with another machine's code. Its folder is the first
-that can be written of NUMBA_CACHE_DIR, the package's own, the user's; where none can, nothing is kept. Numba's key
-holds the triple, the CPU and its features; ours adds a digest of this whole folder, as Numba looks at one file only and
-would keep a kernel whose helper in another file has changed.
+The cache must never be the reason that an import or an answer fails, nor answer with another machine's code. Its folder
+is the first that can be written of NUMBA_CACHE_DIR, the package's own, the user's; where none can, nothing is kept. An
+entry is one file, named by all that its machine code depends on: types, triple, CPU and its features, Python, Numba,
+and a digest of this whole folder, as a kernel is made of helpers in other files. It starts with a digest of the rest.
+Numba's own cache has an index instead, in which two processes that compile at once can exchange each other's code
+(both pick the file name that is next, one writes the index last and the other the file), which raises where it is
+damaged, and which NUMBA_CACHE_LOCATOR_CLASSES moves.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core import caching, config
+from numba.core import caching, compiler, config, serialize
 
 from inferir.kernels.signatures import Argument
 
@@ -37,6 +45,7 @@ __all__ = ["cache_folder", "compile_kernel", "kernel", "kernel_reassociated", "s
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 _FOLDER = Path(__file__).parent
+_DISABLED: bool = config.DISABLE_JIT  # type: ignore[attr-defined]  # made from NUMBA_DISABLE_JIT
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
@@ -47,7 +56,7 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _user_folder(environ: os._Environ[str] | dict[str, str]) -> Path:
+def _user_folder(environ: Mapping[str, str]) -> Path:
     base = environ.get("XDG_CACHE_HOME") or environ.get("LOCALAPPDATA") or os.path.join(Path.home(), ".cache")
     return Path(base) / "inferir"
 
@@ -63,70 +72,76 @@ def _writable(folder: Path) -> bool:
     return True
 
 
-def cache_folder(environ: os._Environ[str] | dict[str, str] = os.environ) -> Path | None:
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The folder compiled kernels are kept in, or None where no candidate can be written."""
     named = environ.get("NUMBA_CACHE_DIR")
     candidates = [Path(named) / "inferir"] if named else []
     candidates.append(_FOLDER / "__pycache__")
-    try:
+    with contextlib.suppress(RuntimeError):  # Path.home() of a user without a home
         candidates.append(_user_folder(environ))
-    except RuntimeError:  # Path.home() of a user without a home
-        pass
     return next((folder for folder in candidates if _writable(folder)), None)
 
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]
-    """Tells Numba where to keep a function, and what makes what it kept stale."""
-
-    folder: Path | None = None
-    stamp = ""
-
-    def __init__(self, py_func: Callable[..., Any]) -> None:
-        self._py_file = py_func.__code__.co_filename
-
-    def get_cache_path(self) -> str:
-        return str(self.folder)
-
-    def get_source_stamp(self) -> str:
-        return self.stamp
-
-    def get_disambiguator(self) -> str:
-        return self.stamp
-
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator:
-        return cls(py_func)
+@functools.cache
+def _place() -> tuple[Path | None, str]:
+    return cache_folder(), _digest(_FOLDER)
 
 
-class _CacheImpl(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]
+class _Cache(caching._Cache):
+    """What was compiled of one kernel, in files of `folder`; `stamp` changes with the source."""
 
+    def __init__(self, body: Callable[..., Any], folder: Path, stamp: str) -> None:
+        self._name = f"{body.__module__.rpartition('.')[2]}.{body.__qualname__}"
+        self._folder, self._stamp = folder, stamp
 
-class _Cache(caching.FunctionCache):  # type: ignore[misc]
-    """Numba's cache, except that a full or vanished disk costs the cache entry and not the answer."""
+    @property
+    def cache_path(self) -> str:
+        return str(self._folder)
 
-    _impl_class = _CacheImpl
+    def enable(self) -> None:
+        """Never off: the folder is asked each time."""
 
-    def save_overload(self, sig: Any, data: Any) -> None:
+    disable = flush = enable
+
+    def _path(self, types: Any, codegen: Any) -> Path:
+        tag = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"
+        variant = repr((str(types), codegen.magic_tuple(), tag, numba.__version__))
+        return self._folder / f"{self._name}-{hashlib.sha256(variant.encode()).hexdigest()[:16]}-{self._stamp}.nbc"
+
+    def load_overload(self, types: Any, target_context: Any) -> Any:
+        target_context.refresh()
         try:
-            super().save_overload(sig, data)
+            entry = self._path(types, target_context.codegen()).read_bytes()
         except OSError:
-            self.disable()
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a damaged entry raises whatever unpickling it raises: compile instead
             return None
+        digest, reduced = entry[:32], entry[32:]
+        if hashlib.sha256(reduced).digest() != digest:
+            return None
+        parts = pickle.loads(reduced)  # noqa: S301 - whoever can write this folder can write the package as well
+        return compiler.CompileResult._rebuild(target_context, *parts)
+
+    def save_overload(self, types: Any, result: Any) -> None:
+        reduced = serialize.dumps(result._reduce())
+        path = self._path(types, result.codegen)
+        scratch = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        try:
+            scratch.write_bytes(hashlib.sha256(reduced).digest() + reduced)
+            scratch.replace(path)  # a reader sees all of an entry or none
+            if self._folder == _FOLDER / "__pycache__":  # one source lives here, so other stamps are of the past
+                for stale in self._folder.glob(f"{path.stem.rpartition('-')[0]}-*.nbc"):
+                    if stale != path:
+                        stale.unlink(missing_ok=True)
+        except OSError:  # a full or vanished disk costs the entry, not the answer
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
 
 
 def _with_cache(dispatcher: Any) -> Any:
-    if config.DISABLE_JIT:
+    if _DISABLED:
         return dispatcher
-    if not _Locator.stamp:
-        _Locator.stamp, _Locator.folder = _digest(_FOLDER), cache_folder()
-    if _Locator.folder is not None:
-        dispatcher._cache = _Cache(dispatcher.py_func)
+    folder, stamp = _place()
+    if folder is not None:
+        dispatcher._cache = _Cache(dispatcher.py_func, folder, stamp)
     return dispatcher
 
 
@@ -161,7 +176,7 @@ def compile_kernel(dispatcher: Any, arguments: Sequence[Argument]) -> Callable[.
     It is called without the dispatcher in between, which would look at the type of every argument on every call. So it
     trusts its arguments: right dtype, right rank, C-contiguous.
     """
-    if config.DISABLE_JIT:
+    if _DISABLED:
         return dispatcher  # type: ignore[no-any-return]
     types = tuple(
         numba.types.Array(_TYPES[a.dtype], len(a.dims), "C") if a.dims else _TYPES[a.dtype] for a in arguments

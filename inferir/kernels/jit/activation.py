@@ -15,7 +15,7 @@ _tanh, _normal_cdf, _normal_quantile = _math.tanh, _math.normal_cdf, _math.norma
 
 
 @kernel
-def sigmoid(x, scale, out):  # type: ignore[no-untyped-def]
+def sigmoid(x, scale, out):
     """out = 1 / (1 + exp(-scale x)). LightGBM's `sigmoid` parameter is the scale; elsewhere it is 1."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -23,7 +23,7 @@ def sigmoid(x, scale, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def softmax(x, out):  # type: ignore[no-untyped-def]
+def softmax(x, out):
     """out = exp(x - max x) / sum of exp(x - max x), over each row. A row with a NaN becomes NaN."""
     for i in range(np.uint64(x.shape[0])):
         peak = np.float64(x[i, 0])
@@ -40,7 +40,7 @@ def softmax(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def exp(x, out):  # type: ignore[no-untyped-def]
+def exp(x, out):
     """out = e**x."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -48,7 +48,7 @@ def exp(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def exp2(x, scale, out):  # type: ignore[no-untyped-def]
+def exp2(x, scale, out):
     """out = 2**(scale x). Isolation forests: scale = -1 / average path length (Liu et al. 2008, eq. 2)."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -56,7 +56,7 @@ def exp2(x, scale, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log(x, out):  # type: ignore[no-untyped-def]
+def log(x, out):
     """out = natural logarithm of x."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -64,7 +64,7 @@ def log(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def softplus(x, out):  # type: ignore[no-untyped-def]
+def softplus(x, out):
     """out = log(1 + e**x). LightGBM's cross_entropy_lambda."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -72,7 +72,7 @@ def softplus(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def tanh(x, out):  # type: ignore[no-untyped-def]
+def tanh(x, out):
     """out = hyperbolic tangent of x."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -80,16 +80,16 @@ def tanh(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def relu(x, out):  # type: ignore[no-untyped-def]
+def relu(x, out):
     """out = x where x > 0 or x is NaN, else 0."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
             value = x[i, j]
-            out[i, j] = value * 0 if value <= 0 else value
+            out[i, j] = 0.0 if value <= 0.0 else value
 
 
 @kernel
-def signed_square(x, out):  # type: ignore[no-untyped-def]
+def signed_square(x, out):
     """out = sign(x) x**2. LightGBM's reg_sqrt."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -97,7 +97,7 @@ def signed_square(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def normal_cdf(x, out):  # type: ignore[no-untyped-def]
+def normal_cdf(x, out):
     """out = standard normal distribution function of x."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -105,7 +105,7 @@ def normal_cdf(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def normal_quantile(x, out):  # type: ignore[no-untyped-def]
+def normal_quantile(x, out):
     """out = standard normal quantile of x. ONNX's PROBIT."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):

@@ -11,7 +11,7 @@ _sigmoid = _math.sigmoid
 
 
 @kernel
-def argmax(x, out):  # type: ignore[no-untyped-def]
+def argmax(x, out):
     """out[i, 0] = column of the largest value, the first of equals; a NaN is larger than all, as in NumPy."""
     for i in range(np.uint64(x.shape[0])):
         best, chosen = x[i, 0], 0
@@ -23,7 +23,7 @@ def argmax(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def argmin(x, out):  # type: ignore[no-untyped-def]
+def argmin(x, out):
     """out[i, 0] = column of the smallest value, the first of equals; a NaN is smaller than all, as in NumPy."""
     for i in range(np.uint64(x.shape[0])):
         best, chosen = x[i, 0], 0
@@ -35,7 +35,7 @@ def argmin(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def argmax_groups(x, begin, out):  # type: ignore[no-untyped-def]
+def argmax_groups(x, begin, out):
     """out[i, g] = argmax of x[i, begin[g]:begin[g + 1]], counted from begin[g]: one class per output."""
     for i in range(np.uint64(x.shape[0])):
         for g in range(np.uint64(out.shape[1])):
@@ -49,7 +49,7 @@ def argmax_groups(x, begin, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def above(x, threshold, out):  # type: ignore[no-untyped-def]
+def above(x, threshold, out):
     """out = 1 where x > threshold, else 0 (also for NaN)."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -57,7 +57,7 @@ def above(x, threshold, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def at_least(x, threshold, out):  # type: ignore[no-untyped-def]
+def at_least(x, threshold, out):
     """out = 1 where x >= threshold, else 0 (also for NaN)."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -65,7 +65,7 @@ def at_least(x, threshold, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def complement(x, out):  # type: ignore[no-untyped-def]
+def complement(x, out):
     """out[i] = (1 - x, x): the probabilities of both classes from that of the second."""
     for i in range(np.uint64(x.shape[0])):
         value = x[i, 0]
@@ -74,12 +74,12 @@ def complement(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def normalize_sum(x, uniform, out):  # type: ignore[no-untyped-def]
+def normalize_sum(x, uniform, out):
     """out = x / sum of its row. Where the sum is 0: 1 / columns if `uniform`, else x as it is."""
     for i in range(np.uint64(x.shape[0])):
         total = 0.0
         for j in range(np.uint64(x.shape[1])):
-            total += x[i, j]
+            total += np.float64(x[i, j])
         for j in range(np.uint64(x.shape[1])):
             if total != 0.0:
                 out[i, j] = x[i, j] / total
@@ -88,7 +88,7 @@ def normalize_sum(x, uniform, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def lookup(x, table, out):  # type: ignore[no-untyped-def]
+def lookup(x, table, out):
     """out[i] = sum over columns j of table[x[i, j]]: votes, weighted or not."""
     for i in range(np.uint64(x.shape[0])):
         for k in range(np.uint64(table.shape[1])):
@@ -99,7 +99,7 @@ def lookup(x, table, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def weighted_median(x, weight, order, out):  # type: ignore[no-untyped-def]
+def weighted_median(x, weight, order, out):
     """out[i, 0] = first value in rising order at which the weight so far reaches half of all weight.
 
     AdaBoost.R2 (Drucker 1997, Improving regressors using boosting techniques, step 7).
@@ -124,7 +124,7 @@ def weighted_median(x, weight, order, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def calibrate(x, slope, offset, out):  # type: ignore[no-untyped-def]
+def calibrate(x, slope, offset, out):
     """out = 1 / (1 + exp(-(slope x + offset))), one slope and offset per column.
 
     Platt 1999, Probabilistic outputs for support vector machines.
@@ -135,7 +135,7 @@ def calibrate(x, slope, offset, out):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def interpolate_one(value, knot, height, begin, end):  # type: ignore[no-untyped-def]
+def interpolate_one(value, knot, height, begin, end):
     """Piecewise linear function through (knot[q], height[q]) for begin <= q < end, flat outside; NaN stays NaN."""
     if value != value:
         return value
@@ -156,7 +156,7 @@ def interpolate_one(value, knot, height, begin, end):  # type: ignore[no-untyped
 
 
 @kernel
-def interpolate(x, begin, knot, value, out):  # type: ignore[no-untyped-def]
+def interpolate(x, begin, knot, value, out):
     """out[i, j] = column j's piecewise linear function, knots begin[j]..begin[j + 1] (isotonic regression)."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -164,7 +164,7 @@ def interpolate(x, begin, knot, value, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add(x, y, out):  # type: ignore[no-untyped-def]
+def add(x, y, out):
     """out = x + y."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -172,7 +172,7 @@ def add(x, y, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def affine(x, factor, offset, out):  # type: ignore[no-untyped-def]
+def affine(x, factor, offset, out):
     """out = x * factor + offset by column, rounded after each."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -181,7 +181,7 @@ def affine(x, factor, offset, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def divide(x, divisor, out):  # type: ignore[no-untyped-def]
+def divide(x, divisor, out):
     """out = x / divisor by column."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):

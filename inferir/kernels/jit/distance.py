@@ -16,7 +16,7 @@ _power = _math.power
 
 
 @scalar
-def reduced_distance(x, i, points, j, metric, p):  # type: ignore[no-untyped-def]
+def reduced_distance(x, i, points, j, metric, p):
     """What orders points as their distance does, without its last step: the sum of squares, or of p-th powers."""
     total = 0.0
     if metric == EUCLIDEAN:
@@ -28,7 +28,8 @@ def reduced_distance(x, i, points, j, metric, p):  # type: ignore[no-untyped-def
             total += abs(x[i, f] - points[j, f])
     elif metric == CHEBYSHEV:
         for f in range(np.uint64(x.shape[1])):
-            total = max(total, abs(x[i, f] - points[j, f]))
+            difference = abs(x[i, f] - points[j, f])
+            total = difference if difference > total or difference != difference else total
     elif metric == MINKOWSKI:
         for f in range(np.uint64(x.shape[1])):
             total += _power(abs(x[i, f] - points[j, f]), p)
@@ -39,12 +40,14 @@ def reduced_distance(x, i, points, j, metric, p):  # type: ignore[no-untyped-def
             xx += x[i, f] * x[i, f]
             yy += points[j, f] * points[j, f]
         norm = np.sqrt(xx) * np.sqrt(yy)
-        total = min(max(1.0 - (dot / norm if norm > 0.0 else 0.0), 0.0), 2.0)
+        total = 1.0 - dot / norm if norm != 0.0 else 1.0
+        total = 0.0 if total < 0.0 else total
+        total = 2.0 if total > 2.0 else total
     return total
 
 
 @scalar
-def whole_distance(reduced, metric, p):  # type: ignore[no-untyped-def]
+def whole_distance(reduced, metric, p):
     """The distance itself."""
     if metric == EUCLIDEAN:
         return np.sqrt(reduced)
@@ -52,7 +55,7 @@ def whole_distance(reduced, metric, p):  # type: ignore[no-untyped-def]
 
 
 @kernel_reassociated
-def distances(x, points, metric, p, out):  # type: ignore[no-untyped-def]
+def distances(x, points, metric, p, out):
     """out[i, j] = distance of row i to points[j].
 
     euclidean sqrt(sum d**2), manhattan sum |d|, chebyshev max |d|, minkowski (sum |d|**p)**(1/p),
@@ -64,7 +67,7 @@ def distances(x, points, metric, p, out):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def heap_push(value, label, i, values, labels):  # type: ignore[no-untyped-def]
+def heap_push(value, label, i, values, labels):
     """Replace the largest of row i's max-heap by `value` if that is smaller.
 
     A tie with the largest is refused, so of equals the point stored first stays; which of several equal largest ones is
@@ -86,7 +89,7 @@ def heap_push(value, label, i, values, labels):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def nearest(x, points, metric, p, index, out):  # type: ignore[no-untyped-def]
+def nearest(x, points, metric, p, index, out):
     """index[i], out[i] = the k nearest of `points` and their distances, in no particular order."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(out.shape[1])):
@@ -98,27 +101,28 @@ def nearest(x, points, metric, p, index, out):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def neighbor_weight(distance, i, j, by_distance, touching):  # type: ignore[no-untyped-def]
-    """1, or 1 / distance; where points lie at distance 0, they alone count."""
+def neighbor_weight(distance, i, j, by_distance, touching):
+    """1, or 1 / distance; where that is infinite for some point, such points alone count."""
     if not by_distance:
         return 1.0
+    weight = 1.0 / distance[i, j]
     if touching:
-        return 1.0 if distance[i, j] == 0.0 else 0.0
-    return 1.0 / distance[i, j]
+        return 1.0 if weight == np.inf else 0.0
+    return weight
 
 
 @scalar
-def touches(distance, i):  # type: ignore[no-untyped-def]
-    """Whether a neighbour of row i lies at distance 0."""
+def touches(distance, i):
+    """Whether a neighbour of row i lies so near that 1 / distance is infinite."""
     found = False
     for j in range(np.uint64(distance.shape[1])):
-        found |= distance[i, j] == 0.0
+        found |= 1.0 / distance[i, j] == np.inf
     return found
 
 
 @kernel
-def vote_neighbors(index, distance, label, by_distance, out):  # type: ignore[no-untyped-def]
-    """out[i, c] = weight of the neighbours of class c over the weight of all."""
+def vote_neighbors(index, distance, label, by_distance, out):
+    """out[i, c] = weight of the neighbours of class c over the weight of all; 0 where all are infinitely far."""
     for i in range(np.uint64(index.shape[0])):
         for c in range(np.uint64(out.shape[1])):
             out[i, c] = 0.0
@@ -127,12 +131,13 @@ def vote_neighbors(index, distance, label, by_distance, out):  # type: ignore[no
             weight = neighbor_weight(distance, i, j, by_distance, touching)
             out[i, np.uint64(label[np.uint64(index[i, j])])] += weight
             total += weight
+        total = 1.0 if total == 0.0 else total
         for c in range(np.uint64(out.shape[1])):
             out[i, c] = out[i, c] / total
 
 
 @kernel
-def average_neighbors(index, distance, target, by_distance, out):  # type: ignore[no-untyped-def]
+def average_neighbors(index, distance, target, by_distance, out):
     """out[i] = weighted mean of the neighbours' targets."""
     for i in range(np.uint64(index.shape[0])):
         touching = touches(distance, i)

@@ -8,7 +8,7 @@ from inferir.kernels.jit._compile import kernel_reassociated
 
 
 @kernel_reassociated
-def matmul(x, coef, intercept, out):  # type: ignore[no-untyped-def]
+def matmul(x, coef, intercept, out):
     """out = x @ coef.T + intercept. A column whose coefficient is 0 still passes a NaN on."""
     for i in range(np.uint64(x.shape[0])):
         for k in range(np.uint64(coef.shape[0])):

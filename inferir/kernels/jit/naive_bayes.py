@@ -8,7 +8,7 @@ from inferir.kernels.jit._compile import kernel, kernel_reassociated
 
 
 @kernel_reassociated
-def gaussian_nb(x, theta, variance, constant, out):  # type: ignore[no-untyped-def]
+def gaussian_nb(x, theta, variance, constant, out):
     """out[i, k] = constant[k] - 1/2 sum over f of (x - theta[k])**2 / variance[k].
 
     constant = log prior - 1/2 sum of log(2 pi variance).
@@ -23,10 +23,11 @@ def gaussian_nb(x, theta, variance, constant, out):  # type: ignore[no-untyped-d
 
 
 @kernel
-def categorical_nb(x, begin, log_probability, log_prior, problem, out):  # type: ignore[no-untyped-def]
+def categorical_nb(x, begin, log_probability, log_prior, problem, out):
     """out[i, k] = log_prior[k] + sum over f of log_probability[begin[f] + category, k].
 
-    The category is x without its fraction. problem[0] = first position i * d + f whose category was never seen, or -1.
+    The category is x without its fraction. One that was never seen adds nothing; problem[0] = position i * d + f of the
+    first such, or -1.
     """
     problem[0] = -1
     for i in range(x.shape[0]):

@@ -1,7 +1,7 @@
 """What happens to a row before a model sees it.
 
-Kernels that exist for two widths compute as NumPy does on an array of that width: constants in double, each step rounded
-to the width of the rows. So a tree behind a scaler sees the very values that it saw in scikit-learn.
+Kernels that exist for two widths compute as NumPy does on an array of that width: constants in double, each step
+rounded to the width of the rows. So a tree behind a scaler sees the very values that it saw in scikit-learn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _expm1, _log, _log1p, _normal_quantile = _math.expm1, _math.log, _math.log1p, _m
 
 
 @kernel
-def cast_f32(x, out):  # type: ignore[no-untyped-def]
+def cast_f32(x, out):
     """out = x rounded to float32."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -28,7 +28,7 @@ def cast_f32(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def cast_f64(x, out):  # type: ignore[no-untyped-def]
+def cast_f64(x, out):
     """out = x as float64."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -36,7 +36,7 @@ def cast_f64(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def check_finite(x, allow_nan, out):  # type: ignore[no-untyped-def]
+def check_finite(x, allow_nan, out):
     """out[0] = first position i * d + j that is infinite, or NaN unless allow_nan; -1 if none is."""
     out[0] = -1
     for i in range(x.shape[0]):
@@ -53,7 +53,7 @@ def check_finite(x, allow_nan, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def select(x, columns, out):  # type: ignore[no-untyped-def]
+def select(x, columns, out):
     """out[:, j] = x[:, columns[j]]."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(columns.shape[0])):
@@ -61,7 +61,7 @@ def select(x, columns, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def place(x, start, out):  # type: ignore[no-untyped-def]
+def place(x, start, out):
     """out[:, start + j] = x[:, j]; other columns stay."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -69,7 +69,7 @@ def place(x, start, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scale(x, mean, scale, out):  # type: ignore[no-untyped-def]
+def scale(x, mean, scale, out):
     """out = (x - mean) / scale by column."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -78,7 +78,7 @@ def scale(x, mean, scale, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def min_max(x, scale, offset, low, high, out):  # type: ignore[no-untyped-def]
+def min_max(x, scale, offset, low, high, out):
     """out = x * scale + offset by column, kept within [low, high]; NaN stays."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -91,33 +91,42 @@ def min_max(x, scale, offset, low, high, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def normalize(x, norm, out):  # type: ignore[no-untyped-def]
-    """out = x / its row's norm: l1 sum |x|, l2 sqrt(sum x**2), max |x|; a row of zeros stays."""
+def normalize(x, norm, out):
+    """out = x / its row's norm: l1 sum |x|, l2 sqrt(sum x**2), max |x|.
+
+    A row whose norm is below ten machine epsilons of its width stays (scikit-learn's _handle_zeros_in_scale).
+    """
+    tiny = 10.0 * np.float64(np.finfo(x.dtype).eps)
     for i in range(np.uint64(x.shape[0])):
         length = 0.0
         for j in range(np.uint64(x.shape[1])):
             value = abs(np.float64(x[i, j]))
-            length = max(length, value) if norm == MAX else length + (value * value if norm == L2 else value)
+            if norm == MAX:
+                length = value if value > length or value != value else length
+            else:
+                length += value * value if norm == L2 else value
         length = np.sqrt(length) if norm == L2 else length
-        length = 1.0 if length == 0.0 else length
+        length = 1.0 if length < tiny else length
         for j in range(np.uint64(x.shape[1])):
             out[i, j] = x[i, j] / length
 
 
 @kernel
-def binarize(x, threshold, out):  # type: ignore[no-untyped-def]
-    """out = 1 where x > threshold, else 0."""
+def binarize(x, threshold, out):
+    """out = 1 where x > threshold, else 0 (also for NaN). The threshold is first rounded to the width of x."""
+    threshold = x.dtype.type(threshold)
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
             out[i, j] = 1 if x[i, j] > threshold else 0
 
 
 @kernel
-def impute(x, missing, columns, fill, indicators, out):  # type: ignore[no-untyped-def]
+def impute(x, missing, columns, fill, indicators, out):
     """out = the chosen columns with `fill` where a value is missing, then 1 or 0 for each column of `indicators`.
 
-    Missing is NaN if `missing` is NaN, else whatever equals it.
+    Missing is NaN if `missing` is NaN, else whatever equals it, rounded to the width of x.
     """
+    missing = x.dtype.type(missing)
     kept = np.uint64(columns.shape[0])
     for i in range(np.uint64(x.shape[0])):
         for j in range(kept):
@@ -132,7 +141,7 @@ def impute(x, missing, columns, fill, indicators, out):  # type: ignore[no-untyp
 
 
 @scalar
-def find_category(value, category, begin, end):  # type: ignore[no-untyped-def]
+def find_category(value, category, begin, end):
     """Position in category[begin:end], which rises and may end with NaN, or -1. NaN equals NaN."""
     if begin == end:
         return np.int64(-1)
@@ -150,10 +159,10 @@ def find_category(value, category, begin, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def encode(x, begin, category, code, unknown, problem, out):  # type: ignore[no-untyped-def]
+def encode(x, begin, category, code, unknown, problem, out):
     """out[i, f] = code of the category that x equals, or `unknown`.
 
-    Column f's categories are category[begin[f]:begin[f + 1]]. problem[0] = first position i * d + f that was unknown, or -1.
+    Column f's categories are category[begin[f]:begin[f + 1]]. problem[0] = first unknown position i * d + f, or -1.
     """
     problem[0] = -1
     for i in range(x.shape[0]):
@@ -165,11 +174,11 @@ def encode(x, begin, category, code, unknown, problem, out):  # type: ignore[no-
 
 
 @kernel
-def one_hot(x, begin, category, column, unknown, problem, out):  # type: ignore[no-untyped-def]
+def one_hot(x, begin, category, column, unknown, problem, out):
     """out[i, column of the category that x equals] = 1, the rest 0.
 
-    A category may share its column (infrequent ones) or have none (-1: dropped). unknown[f] is the column of a value that
-    is no category, IGNORE for none, REFUSE to note its position i * d + f in problem[0], which is -1 otherwise.
+    A category may share its column (infrequent ones) or have none (-1: dropped). unknown[f] is the column of a value
+    that is no category, IGNORE for none, REFUSE to note its position i * d + f in problem[0], which is -1 otherwise.
     """
     problem[0] = -1
     for i in range(x.shape[0]):
@@ -185,7 +194,7 @@ def one_hot(x, begin, category, column, unknown, problem, out):  # type: ignore[
 
 
 @kernel
-def polynomial(x, begin, column, out):  # type: ignore[no-untyped-def]
+def polynomial(x, begin, column, out):
     """out[i, k] = product of x[i, column[q]] for begin[k] <= q < begin[k + 1], in that order; 1 for an empty one."""
     for i in range(np.uint64(x.shape[0])):
         for k in range(np.uint64(out.shape[1])):
@@ -199,13 +208,13 @@ def polynomial(x, begin, column, out):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def box_cox(log_value, exponent):  # type: ignore[no-untyped-def]
+def box_cox(log_value, exponent):
     """(e**(exponent log_value) - 1) / exponent, log_value itself in the limit 0."""
     return log_value if abs(exponent) < 2.220446049250313e-16 else _expm1(exponent * log_value) / exponent
 
 
 @kernel
-def power(x, lambdas, method, out):  # type: ignore[no-untyped-def]
+def power(x, lambdas, method, out):
     """Power transform by column. Box-Cox of x (Box and Cox 1964); Yeo-Johnson (Yeo and Johnson 2000, eq. 3.1):
 
     Box-Cox of 1 + x for x >= 0, minus Box-Cox of 1 - x with 2 - lambda for x < 0.
@@ -224,39 +233,41 @@ def power(x, lambdas, method, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def quantile(x, quantiles, references, normal, out):  # type: ignore[no-untyped-def]
+def quantile(x, quantiles, references, normal, out):
     """out = place of x among its column's quantiles, as a number of [0, 1] or as a normal quantile.
 
     The mean of the rising and the falling interpolation, so that a run of equal quantiles gives its middle; ends are
-    pulled in by 1e-7 for the normal (scikit-learn's QuantileTransformer._transform_col).
+    pulled in by 1e-7 for the normal (scikit-learn's QuantileTransformer._transform_col, which rounds to the width of x
+    before it asks for a normal quantile: near 1 that decides its first digits).
     """
     n = np.int64(references.shape[0])
-    edge = 1e-7 - 2.220446049250313e-16
+    margin, edge = np.float64(x.dtype.type(1e-7)), 1e-7 - 2.220446049250313e-16
+    lowest, highest = _normal_quantile(edge), _normal_quantile(1.0 - edge)
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
             value, row = np.float64(x[i, j]), quantiles[j]
             low, high = row[0], row[n - 1]
-            margin = 1e-7 if normal else 0.0
+            up, down = np.float64(x.dtype.type(value + margin)), np.float64(x.dtype.type(value - margin))
             if value != value:
                 result = value
-            elif value + margin > high if normal else value == high:
+            elif up > high if normal else value == high:
                 result = 1.0
             else:
                 result = 0.5 * (
                     interpolate_one(value, row, references, np.int64(0), n)
                     + interpolate_falling(value, row, references, n)
                 )
-            if value - margin < low if normal else value == low:
+            if down < low if normal else value == low:
                 result = 0.0
+            result = np.float64(x.dtype.type(result))
             if normal:
                 result = _normal_quantile(result)
-                result = max(result, _normal_quantile(edge)) if result == result else result
-                result = min(result, _normal_quantile(1.0 - edge)) if result == result else result
+                result = lowest if result < lowest else highest if result > highest else result
             out[i, j] = result
 
 
 @scalar
-def interpolate_falling(value, knot, height, n):  # type: ignore[no-untyped-def]
+def interpolate_falling(value, knot, height, n):
     """interpolate_one read from the right: of equal knots the first counts, not the last."""
     if value >= knot[n - 1]:
         low = n - 1
@@ -278,7 +289,7 @@ def interpolate_falling(value, knot, height, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def bins(x, begin, edge, out):  # type: ignore[no-untyped-def]
+def bins(x, begin, edge, out):
     """out = number of column j's inner edges edge[begin[j]:begin[j + 1]] that are <= x."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):

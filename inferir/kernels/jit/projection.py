@@ -8,7 +8,7 @@ from inferir.kernels.jit._compile import kernel_reassociated
 
 
 @kernel_reassociated
-def project(x, mean, components, scale, out):  # type: ignore[no-untyped-def]
+def project(x, mean, components, scale, out):
     """out = (x - mean) @ components.T / scale.
 
     `scale` is 1, or sqrt(explained_variance_) for whitening. (Jolliffe, Principal Component Analysis, section 1.1.)

@@ -13,23 +13,11 @@ from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar
 
 LINEAR, POLY, RBF, SIGMOID = range(4)
 
-_exp, _tanh = _math.exp, _math.tanh
+_exp, _integer_power, _tanh = _math.exp, _math.integer_power, _math.tanh
 
 
 @scalar
-def integer_power(base, exponent):  # type: ignore[no-untyped-def]
-    """base**exponent by squaring, exponent >= 0."""
-    result = 1.0
-    while exponent > 0:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result
-
-
-@scalar
-def similarity_of(x, i, support, s, kind, gamma, coef0, degree):  # type: ignore[no-untyped-def]
+def similarity_of(x, i, support, s, kind, gamma, coef0, degree):
     """K(x[i], support[s]): u.v, (gamma u.v + coef0)**degree, exp(-gamma |u - v|**2), tanh(gamma u.v + coef0)."""
     total = 0.0
     if kind == RBF:
@@ -42,17 +30,15 @@ def similarity_of(x, i, support, s, kind, gamma, coef0, degree):  # type: ignore
     if kind == LINEAR:
         return total
     total = gamma * total + coef0
-    return integer_power(total, degree) if kind == POLY else _tanh(total)
+    return _integer_power(total, degree) if kind == POLY else _tanh(total)
 
 
 @kernel_reassociated
-def svm_decision(  # type: ignore[no-untyped-def]
-    x, support, dual_coef, intercept, class_begin, kind, gamma, coef0, degree, similarity, out
-):
+def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coef0, degree, similarity, out):
     """out[i, p] = intercept[p] + sum over the support vectors s of the pair's classes of coefficient * K(x[i], s).
 
-    Support vectors are sorted by class, class_begin[c]..class_begin[c + 1]; dual_coef[j] holds, for a vector of class c,
-    its coefficient against the j-th other class. One class: a single decision over all vectors.
+    Support vectors are sorted by class, class_begin[c]..class_begin[c + 1]; dual_coef[j] holds, for a vector of class
+    c, its coefficient against the j-th other class. One class: a single decision over all vectors.
     """
     n_classes = class_begin.shape[0] - 1
     for i in range(np.uint64(x.shape[0])):
@@ -76,7 +62,7 @@ def svm_decision(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def svm_vote(x, out):  # type: ignore[no-untyped-def]
+def svm_vote(x, out):
     """out[i, c] = number of pairs that class c wins; a decision of 0 is for the second of the pair."""
     for i in range(np.uint64(x.shape[0])):
         for c in range(np.uint64(out.shape[1])):
@@ -89,7 +75,7 @@ def svm_vote(x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def svm_ovr(x, out):  # type: ignore[no-untyped-def]
+def svm_ovr(x, out):
     """out[i, c] = votes + confidence / (3 (|confidence| + 1)): one column per class from one per pair.
 
     scikit-learn's _ovr_decision_function: a confidence within (-1/3, 1/3) orders classes of equal votes.
@@ -111,7 +97,7 @@ def svm_ovr(x, out):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def pair_probability(decision, a, b):  # type: ignore[no-untyped-def]
+def pair_probability(decision, a, b):
     """1 / (1 + exp(decision a + b)), kept within [1e-7, 1 - 1e-7] as libsvm does."""
     z = decision * a + b
     e = _exp(-abs(z))
@@ -120,7 +106,7 @@ def pair_probability(decision, a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def svm_couple(x, prob_a, prob_b, pairwise, matrix, step, out):  # type: ignore[no-untyped-def]
+def svm_couple(x, prob_a, prob_b, pairwise, matrix, step, out):
     """out[i] = class probabilities from pairwise ones: the second method of Wu, Lin and Weng 2004 (JMLR 5, 975-1005).
 
     At most max(100, c) rounds, until the largest error is below 0.005 / c: libsvm's own stop, so that answers agree.
@@ -133,9 +119,6 @@ def svm_couple(x, prob_a, prob_b, pairwise, matrix, step, out):  # type: ignore[
                 pairwise[a, b] = pair_probability(x[i, pair], prob_a[pair], prob_b[pair])
                 pairwise[b, a] = 1.0 - pairwise[a, b]
                 pair += np.uint64(1)
-        if c == 2:
-            out[i, 0], out[i, 1] = pairwise[0, 1], pairwise[1, 0]
-            continue
         for a in range(c):
             out[i, a] = 1.0 / c
             matrix[a, a] = 0.0

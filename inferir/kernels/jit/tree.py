@@ -29,7 +29,7 @@ ZERO_THRESHOLD = 1.0000000180025095e-35
 
 
 @scalar
-def next_numerical(value, node, threshold, left_child, node_flags):  # type: ignore[no-untyped-def]
+def next_numerical(value, node, threshold, left_child, node_flags):
     """Child of `node` for `value`; the node itself if it is a leaf. Comparisons are all the flags there are."""
     child = left_child[node]
     right = np.int32(value > threshold[node])
@@ -39,7 +39,7 @@ def next_numerical(value, node, threshold, left_child, node_flags):  # type: ign
 
 
 @scalar
-def in_category_set(value, chosen, truncate, category_begin, category_words):  # type: ignore[no-untyped-def]
+def in_category_set(value, chosen, truncate, category_begin, category_words):
     """1 where the category `value` is in set `chosen`, 0 where not, -1 where it lies outside the set's range."""
     begin = category_begin[chosen]
     n_categories = 32 * (category_begin[chosen + 1] - begin)
@@ -51,7 +51,7 @@ def in_category_set(value, chosen, truncate, category_begin, category_words):  #
 
 
 @scalar
-def next_node(value, node, threshold, left_child, node_flags, category_begin, category_words):  # type: ignore[no-untyped-def]
+def next_node(value, node, threshold, left_child, node_flags, category_begin, category_words):
     """Child of `node` for `value`, whatever the node's flags."""
     child, flags = left_child[node], np.int32(node_flags[node])
     if child < 0:
@@ -60,9 +60,7 @@ def next_node(value, node, threshold, left_child, node_flags, category_begin, ca
     if missing:
         right = np.int32(1 - (flags & DEFAULT_LEFT))
     elif flags & CATEGORICAL:
-        member = in_category_set(
-            value, np.uint32(threshold[node]), flags & TRUNCATE, category_begin, category_words
-        )
+        member = in_category_set(value, np.uint32(threshold[node]), flags & TRUNCATE, category_begin, category_words)
         right = np.int32(1 - member) if member >= 0 else np.int32((flags & OUTSIDE_LEFT) == 0)
     else:
         right = np.int32(value > threshold[node])
@@ -70,7 +68,7 @@ def next_node(value, node, threshold, left_child, node_flags, category_begin, ca
 
 
 @scalar
-def descend(x, row, node, split_index, threshold, left_child, node_flags, category_begin, category_words):  # type: ignore[no-untyped-def]
+def descend(x, row, node, split_index, threshold, left_child, node_flags, category_begin, category_words):
     """The leaf node that `row` reaches from `node`."""
     while left_child[node] >= 0:
         value = x[row, np.uint32(split_index[node])]
@@ -79,7 +77,7 @@ def descend(x, row, node, split_index, threshold, left_child, node_flags, catego
 
 
 @kernel
-def forest(  # type: ignore[no-untyped-def]
+def forest(  # noqa: C901 - two walks, each in its own order of loops
     x,
     split_index,
     threshold,
@@ -167,9 +165,7 @@ def forest(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def forest_leaves(  # type: ignore[no-untyped-def]
-    x, split_index, threshold, left_child, node_flags, category_begin, category_words, tree_root, out
-):
+def forest_leaves(x, split_index, threshold, left_child, node_flags, category_begin, category_words, tree_root, out):
     """out[i, t] = row of `leaf_value` that row i reaches in tree t."""
     for t in range(np.uint64(tree_root.shape[0])):
         for i in range(np.uint64(x.shape[0])):
@@ -188,9 +184,7 @@ def forest_leaves(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def linear_leaves(  # type: ignore[no-untyped-def]
-    x, leaf, leaf_value, leaf_const, coef_begin, coef_index, coef, tree_target, base, out
-):
+def linear_leaves(x, leaf, leaf_value, leaf_const, coef_begin, coef_index, coef, tree_target, base, out):
     """Sum over trees of leaf_const + coef . x, or of leaf_value where a column that the leaf uses is NaN.
 
     LightGBM's linear trees (Shi et al. 2018, arXiv:1802.05640; Tree::Predict in LightGBM's tree.h).
@@ -209,7 +203,7 @@ def linear_leaves(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def oblivious(  # type: ignore[no-untyped-def]
+def oblivious(  # noqa: C901 - one loop over rows for each kind of question
     x,
     split_begin,
     split_index,
@@ -227,7 +221,7 @@ def oblivious(  # type: ignore[no-untyped-def]
     """Symmetric trees: every node of a level asks the same, so a row's leaf is its answers read as bits, low bit first.
 
     out = base + scale * sum over trees. The answer is `x > threshold`, or `x == threshold` where `equal` (one-hot);
-    NaN answers `nan_right`. (Prokhorenkova et al. 2018, arXiv:1706.09516, section 5.)
+    NaN answers `nan_right`, and equals nothing. (Prokhorenkova et al. 2018, arXiv:1706.09516, section 5.)
     """
     block, width = position.shape[0], leaf_value.shape[1]
     for start in range(0, x.shape[0], block):
@@ -267,7 +261,7 @@ def oblivious(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def check_forest(split_index, left_child, tree_root, n_columns, n_leaves, out):  # type: ignore[no-untyped-def]
+def check_forest(split_index, left_child, tree_root, n_columns, n_leaves, out):
     """out[0] = first node or tree that breaks a rule of this file, or -1; out[1] = which rule (1-4).
 
     1 a column that is not there, 2 a child that is not behind its parent or beyond the last node, 3 a leaf that is not

@@ -6,11 +6,17 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from inferir.kernels.signatures import KERNELS
 
 
 def load(name: str) -> Callable[..., Any]:
-    """The kernel `name` of `signatures.KERNELS`: same arguments, written to `out` in place."""
+    """The kernel `name` of `signatures.KERNELS`: same arguments, written to `out` in place.
+
+    An overflow or an operation on NaN is an answer here, infinity or NaN, and not worth a warning.
+    """
     signature = KERNELS[name]
     family = importlib.import_module(f"inferir.kernels.reference.{signature.family}")
-    return getattr(family, signature.body)  # type: ignore[no-any-return]
+    kernel: Callable[..., Any] = np.errstate(all="ignore")(getattr(family, signature.body))
+    return kernel

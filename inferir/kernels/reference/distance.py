@@ -1,0 +1,98 @@
+"""Distances to stored points, and what neighbours say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferir.kernels.reference._types import Floats, Integers
+
+EUCLIDEAN, MANHATTAN, CHEBYSHEV, MINKOWSKI, COSINE = range(5)
+
+
+def _cosine_distances(x: Floats, points: Floats) -> Floats:
+    def dot(a: Floats, b: Floats) -> Floats:
+        return np.asarray(np.cumsum(a * b, axis=-1)[..., -1])
+
+    norms = np.sqrt(dot(x, x))[:, None] * np.sqrt(dot(points, points))
+    cosine = np.where(norms == 0, 0.0, dot(x[:, None, :], points) / norms)
+    return np.asarray(np.clip(1 - cosine, 0, 2))
+
+
+def _reduced_distances(x: Floats, points: Floats, metric: int, p: float) -> Floats:
+    """The distances of all rows to all points before the last root, [n, m]."""
+    if metric == COSINE:
+        return _cosine_distances(x, points)
+    total = np.zeros((x.shape[0], points.shape[0]))
+    for f in range(x.shape[1]):
+        difference = np.abs(x[:, f, None] - points[:, f])
+        if metric == EUCLIDEAN:
+            total += difference**2
+        elif metric == MANHATTAN:
+            total += difference
+        elif metric == CHEBYSHEV:
+            total = np.maximum(total, difference)
+        else:
+            total += difference**p
+    return total
+
+
+def _root(reduced: Floats, metric: int, p: float) -> Floats:
+    if metric == EUCLIDEAN:
+        return np.asarray(np.sqrt(reduced))
+    return np.asarray(reduced ** (1 / p)) if metric == MINKOWSKI else reduced
+
+
+def distances(x: Floats, points: Floats, metric: int, p: float, out: Floats) -> None:
+    """out[i, j] = distance of row i to points[j]."""
+    out[:] = _root(_reduced_distances(x, points, metric, p), metric, p)
+
+
+def _sift_down(heap: list[tuple[float, int]]) -> None:
+    """Let the first entry of a max-heap sink below every larger child, towards the larger one, the left of equals."""
+    at = 0
+    while True:
+        children = [child for child in (2 * at + 1, 2 * at + 2) if child < len(heap)]
+        larger = max(children, key=lambda child: heap[child][0], default=at)
+        if not heap[at][0] < heap[larger][0]:
+            return
+        heap[at], heap[larger] = heap[larger], heap[at]
+        at = larger
+
+
+def nearest(x: Floats, points: Floats, metric: int, p: float, index: Integers, out: Floats) -> None:
+    """index[i], out[i] = the k nearest points and their distances, as scikit-learn's heap keeps them among equals."""
+    reduced = _reduced_distances(x, points, metric, p)
+    for i in range(x.shape[0]):
+        heap = [(np.inf, 0)] * out.shape[1]
+        for j, distance in enumerate(reduced[i].tolist()):
+            if distance < heap[0][0]:
+                heap[0] = (distance, j)
+                _sift_down(heap)
+        out[i] = _root(np.array([distance for distance, _ in heap]), metric, p)
+        index[i] = [j for _, j in heap]
+
+
+def _weights(distance: Floats, by_distance: int) -> Floats:
+    """[n, k]: 1, or 1 / distance, or where such a weight is infinite, 1 for those and 0 for the others of the row."""
+    if not by_distance:
+        return np.ones_like(distance)
+    weight = 1 / distance
+    infinite = np.isinf(weight)
+    return np.where(infinite.any(axis=1, keepdims=True), infinite, weight)
+
+
+def vote_neighbors(index: Integers, distance: Floats, label: Integers, by_distance: int, out: Floats) -> None:
+    """out[i, c] = weight of the neighbours of class c over the weight of all."""
+    weight = _weights(distance, by_distance)
+    for i in range(index.shape[0]):
+        for c in range(out.shape[1]):
+            out[i, c] = np.sum(weight[i], where=label[index[i]] == c)
+        total = np.sum(weight[i])
+        out[i] /= 1 if total == 0 else total
+
+
+def average_neighbors(index: Integers, distance: Floats, target: Floats, by_distance: int, out: Floats) -> None:
+    """out[i] = weighted mean of the neighbours' targets."""
+    weight = _weights(distance, by_distance)
+    for i in range(index.shape[0]):
+        out[i] = np.sum(weight[i, :, None] * target[index[i]], axis=0) / np.sum(weight[i])

@@ -1,0 +1,15 @@
+"""Linear models. Sums are taken in double, column by column: unlike with BLAS, a row's answer is that of any batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferir.kernels.reference._types import Floats
+
+
+def matmul(x: Floats, coef: Floats, intercept: Floats, out: Floats) -> None:
+    """out = x @ coef.T + intercept, rounded once."""
+    total = np.zeros(out.shape)
+    for f in range(x.shape[1]):
+        total += np.outer(x[:, f].astype(np.float64), coef[:, f].astype(np.float64))
+    out[:] = total + intercept
