@@ -99,6 +99,7 @@ def voting_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:
 def bagging_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
     """Mean of the parts' probabilities, or their shares of votes where they have none."""
     parts, columns, n = estimator.estimators_, estimator.estimators_features_, len(estimator.classes_)
+    raw = None
     if all_trees(parts):
         values = []
         for part in parts:
@@ -113,9 +114,11 @@ def bagging_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
             total = b.op("add", *shares) if len(shares) > 1 else shares[0]
         else:
             total = votes(b, answers, [np.eye(n)[list(part.classes)] for part in answers])
+        if all(part.raw is not None and len(part.classes) == n for part in answers):
+            raw = weighted_mean(b, [part.raw or "" for part in answers], None, 1 if n == 2 else n)
     probabilities = b.op("divide", total, tensors={"divisor": np.full(n, float(len(parts)))})
     classes = class_labels(estimator.classes_)
-    return Answers("classification", "Bagging", b.op("argmax", probabilities), probabilities, classes=classes)
+    return Answers("classification", "Bagging", b.op("argmax", probabilities), probabilities, raw, classes=classes)
 
 
 def bagging_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,17 @@ def discriminant(estimator: Any, b: Builder, x: Rows) -> Answers:
         probabilities = b.op("complement", b.op("sigmoid", raw, scale=1.0))
     else:
         probabilities = b.op("softmax", raw)
-    return _decided(estimator, b, raw, probabilities)
+    answers = _decided(estimator, b, raw, probabilities)
+    if estimator.solver == "lsqr":
+        return answers
+    scalings = np.asarray(estimator.scalings_, np.float64)[:, : estimator._max_components]
+    tensors = {
+        "mean": estimator.xbar_ if estimator.solver == "svd" else np.zeros(x.width),
+        "components": np.ascontiguousarray(scalings.T),
+        "scale": np.ones(scalings.shape[1]),
+    }
+    projected = b.op("project", finite(b, x).value, tensors=tensors)
+    return replace(answers, transformed=projected, origins=(None,) * scalings.shape[1])
 
 
 def sgd_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:

@@ -18,7 +18,9 @@ _METRICS = {
 
 
 def _metric(b: Builder, metric: Any, parameters: dict[str, Any] | None) -> dict[str, Any]:
-    name, others = _METRICS.get(metric if isinstance(metric, str) else ""), dict(parameters or {})
+    name, others = _METRICS.get(metric if isinstance(metric, str) else ""), {
+        key: value for key, value in (parameters or {}).items() if value is not None
+    }
     p = float(others.pop("p", 2.0))
     if name is None or others:
         shown = metric if isinstance(metric, str) else getattr(metric, "__name__", repr(metric))
@@ -74,13 +76,28 @@ def k_neighbors_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:
 
 
 def nearest_centroid(estimator: Any, b: Builder, x: Rows) -> Answers:
-    priors = getattr(estimator, "class_prior_", None)
-    if priors is not None and not np.isclose(priors, 1 / len(estimator.classes_)).all():
-        raise b.unsupported("NearestCentroid with unequal priors", "priors='uniform'")
-    attributes = _metric(b, estimator.metric, None)
-    points = {"points": _dense(estimator.centroids_)}
-    prediction = b.op("argmin", b.op("distances", finite(b, x).value, tensors=points, **attributes))
-    return Answers("classification", "NearestCentroid", prediction, classes=class_labels(estimator.classes_))
+    """The nearest centroid. Where classes have priors (scikit-learn 1.6), the largest discriminant score instead:
+    2 log prior - squared distance, in units of the deviation within classes (Hastie et al. 2009, ESL, eq. 18.2).
+    """
+    attributes, classes = _metric(b, estimator.metric, None), class_labels(estimator.classes_)
+    points, rows = _dense(estimator.centroids_), finite(b, x).value
+    distances = b.op("distances", rows, tensors={"points": points}, **attributes)
+    prediction, priors = b.op("argmin", distances), getattr(estimator, "class_prior_", None)
+    if priors is None:
+        return Answers("classification", "NearestCentroid", prediction, classes=classes)
+    deviation = np.where(estimator.within_class_std_dev_ != 0, estimator.within_class_std_dev_, 1.0)
+    scaled = b.op("scale", b.op("cast", rows, to="f64"), tensors={"mean": np.zeros(x.width), "scale": deviation})
+    squared = b.op("signed_square", b.op("distances", scaled, tensors={"points": points / deviation}, **attributes))
+    n = len(classes)
+    scores = b.op("affine", squared, tensors={"factor": np.full(n, -1.0), "offset": 2.0 * np.log(priors)})
+    if not np.isclose(priors, 1 / n).all():
+        prediction = b.op("argmax", scores)
+    if estimator.metric != "euclidean":
+        return Answers("classification", "NearestCentroid", prediction, classes=classes)
+    raw = scores
+    if n == 2:
+        raw = b.op("linear", scores, tensors={"coef": np.array([[-1.0, 1.0]]), "intercept": np.zeros(1)})
+    return Answers("classification", "NearestCentroid", prediction, b.op("softmax", scores), raw, classes=classes)
 
 
 def k_means(estimator: Any, b: Builder, x: Rows) -> Answers:
