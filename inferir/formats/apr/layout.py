@@ -30,6 +30,8 @@ METADATA_LIMIT_BYTES = 64 * 2**20
 TENSOR_LIMIT = 1_000_000
 RANK_LIMIT = 8
 NESTING_LIMIT = 16
+#: One byte of metadata can become an empty list of 64: this bounds what METADATA_LIMIT_BYTES can become in memory.
+METADATA_VALUE_LIMIT = 16 * 2**20
 
 #: Files above this are mapped, not read.
 MAP_ABOVE_BYTES = 50 * 2**20
