@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inferir.errors import UnsupportedModelError
-from inferir.formats.importers import sklearn
+from inferir.errors import FileAccessError, UnsupportedModelError
+from inferir.formats.importers import lightgbm, sklearn
 from inferir.formats.importers._builder import Answers, Builder, Rows
 from inferir.formats.spec import ModelSpec
 
@@ -23,6 +25,21 @@ __all__ = ["CLASSES", "FILES", "import_model"]
 #: "package.Class" -> "module:function"
 CLASSES: dict[str, str] = {
     **sklearn.CLASSES,
+    **lightgbm.CLASSES,
+}
+
+#: Kind of file -> how its first bytes look, and the "module:function" that takes all bytes and returns
+#: (builder, answers, framework).
+FILES: dict[str, tuple[str, str]] = {
+    "LightGBM text": (r"tree\r?\n", "lightgbm.booster:text_file"),
+}
+
+#: Bytes of a file that are looked at to tell its kind.
+_HEAD_BYTES = 4096
+
+#: Kind of file that cannot be read -> how its first bytes look, and what to do.
+_HINTS: dict[str, tuple[str, str]] = {
+    "a pickle": (r"\x80[\x02-\x05]", "loading one runs code; load it yourself and convert the object"),
 }
 
 
@@ -71,10 +88,19 @@ def import_model(source: Any, *, name: str | None = None, version: str | None = 
 
 
 def _import_file(path: str, name: str | None, version: str | None) -> ModelSpec:
-    raise UnsupportedModelError(f"{path!r} is not a kind of file that can be imported")
-
-
-FILES: dict[str, str] = {}
+    """The model in a file, whose kind its first bytes tell."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise FileAccessError(f"cannot read {path!r}: {error.strerror or error}") from error
+    head = data[:_HEAD_BYTES].decode("latin-1")
+    function = next((function for pattern, function in FILES.values() if re.match(pattern, head)), None)
+    if function is None:
+        kind = next((f", but {kind}: {hint}" for kind, (look, hint) in _HINTS.items() if re.match(look, head)), "")
+        raise UnsupportedModelError(f"{path!r} is not a file that can be imported ({', '.join(FILES)}){kind}")
+    builder, answers, framework = _function(function)(data)
+    spec: ModelSpec = builder.spec(answers, name=name or Path(path).stem, version=version or "", framework=framework)
+    return spec
 
 
 def _width(estimator: Any) -> int:
@@ -89,10 +115,13 @@ def _width(estimator: Any) -> int:
 
 def _names(estimator: Any) -> list[str] | None:
     names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
+    if names is None or list(names) == [f"Column_{i}" for i in range(len(names))]:  # LightGBM's, for want of names
+        return None
+    return [str(name) for name in names]
 
 
 def _framework(estimator: Any) -> dict[str, str]:
     package = type(estimator).__module__.partition(".")[0]
     module = importlib.import_module(package)
-    return {"name": {"sklearn": "scikit-learn"}.get(package, package), "version": str(getattr(module, "__version__", ""))}
+    name = {"sklearn": "scikit-learn"}.get(package, package)
+    return {"name": name, "version": str(getattr(module, "__version__", ""))}
