@@ -57,6 +57,16 @@ _FAMILIES = {
         normal_cdf: x T[n,k], out T[n,k]
         normal_quantile: x T[n,k], out T[n,k]
     """,
+    "arithmetic": """
+        combine: x T[n,k], y T[m,k], operation i64, out T[n,k]
+        compare: x T[n,k], y T[m,k], relation i64, out T[n,k]
+        choose: condition T[n,k], x T[p,k], y T[m,k], out T[n,k]
+        apply: x T[n,k], function i64, out T[n,k]
+        reduce: x T[n,d], operation i64, length i64, out T[n,k]
+        take: x i64[n,k], table f64[m], out f64[n,k]
+        pick: x T[n,d], index i64[n,k], out T[n,k]
+        rank: x T[n,d], largest i64, out i64[n,k]
+    """,
     "decision": """
         argmax: x T[n,k], out i64[n,1]
         argmin: x T[n,k], out i64[n,1]
@@ -76,6 +86,9 @@ _FAMILIES = {
     "distance": """
         distances: x f64[n,d], points f64[m,d], metric i64, p f64, out f64[n,m]
         nearest: x f64[n,d], points f64[m,d], metric i64, p f64, index i64[n,k], out f64[n,k]
+        nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], low f64[g,d], \
+            high f64[g,d], radius f64[g], ball i64, metric i64, p f64, waiting i64[s], bound f64[s], index i64[n,k], \
+            out f64[n,k]
         vote_neighbors: index i64[n,k], distance f64[n,k], label i64[m], by_distance i64, out f64[n,c]
         average_neighbors: index i64[n,k], distance f64[n,k], target f64[m,v], by_distance i64, out f64[n,v]
     """,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from inferir.operators import (
     activation,
+    arithmetic,
     decision,
     distance,
     linear,
@@ -31,5 +32,6 @@ OPERATORS: Mapping[str, Callable[[Binder], Value]] = {
     **naive_bayes.OPERATORS,
     **svm.OPERATORS,
     **activation.OPERATORS,
+    **arithmetic.OPERATORS,
     **decision.OPERATORS,
 }

@@ -1,0 +1,128 @@
+"""Arithmetic of graphs. Widths follow the inputs: double if one of them is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferir.operators._binder import NUMPY, Array, Binder, Value
+
+OPERATIONS = ("add", "subtract", "multiply", "divide", "divide_into", "power", "power_of", "minimum", "maximum")
+RELATIONS = ("equal", "less", "at_most", "greater", "at_least")
+FUNCTIONS = ("absolute", "sqrt", "floor", "ceil", "round", "truncate", "sign", "erf", "is_nan")
+REDUCTIONS = ("sum", "product", "minimum", "maximum")
+
+
+def _dtype(b: Binder) -> str:
+    return "f64" if any(b.input(index=i).dtype == "f64" for i in range(b.n_inputs)) else "f32"
+
+
+def _two(b: Binder, kernel: str, code: int) -> Value:
+    """A kernel of x and y, where y is the second input or the tensor `y` (columns), one row for all."""
+    dtype = _dtype(b)
+    x = b.input(dtype)
+    body = b.kernel(f"{kernel}_{dtype}")
+    if b.has("y"):
+        row = b.tensor("y", "f64", x.width).astype(NUMPY[dtype])[None, :]
+        return b.call(kernel, x, row, code)
+    y = b.input(dtype, 1)
+    if y.width != x.width:
+        raise b.fail(f"expected values of {x.width} columns, got {y.width}")
+
+    def run(rows: Array, others: Array) -> Array:
+        out = np.empty_like(rows)
+        body(rows, others, code, out)
+        return out
+
+    return b.add(run, [x, y], x.width, dtype)
+
+
+def combine(b: Binder) -> Value:
+    """x with y, column by column. Attribute operation; divide_into is y / x, power_of is y**x."""
+    return _two(b, "combine", b.choice("operation", OPERATIONS))
+
+
+def compare(b: Binder) -> Value:
+    """1 where x stands in the attribute `relation` to y, else 0."""
+    return _two(b, "compare", b.choice("relation", RELATIONS))
+
+
+def choose(b: Binder) -> Value:
+    """Where the first input is not 0, x, else y: each the next input, or the tensor `x` or `y` (columns)."""
+    condition = b.input(_dtype(b))
+    body, values = b.kernel(f"choose_{condition.dtype}"), [condition]
+    rows: dict[str, Array] = {}
+    for role in ("x", "y"):
+        if b.has(role):
+            rows[role] = b.tensor(role, "f64", condition.width).astype(NUMPY[condition.dtype])[None, :]
+            continue
+        value = b.input(condition.dtype, len(values))
+        if value.width != condition.width:
+            raise b.fail(f"expected values of {condition.width} columns, got {value.width}")
+        values.append(value)
+
+    def run(chosen: Array, *others: Array) -> Array:
+        rest = iter(others)
+        x = rows["x"] if "x" in rows else next(rest)
+        y = rows["y"] if "y" in rows else next(rest)
+        out = np.empty_like(chosen)
+        body(chosen, x, y, out)
+        return out
+
+    return b.add(run, values, condition.width, condition.dtype)
+
+
+def apply(b: Binder) -> Value:
+    """Attribute function, of each element."""
+    return b.call("apply", b.input(), b.choice("function", FUNCTIONS))
+
+
+def reduce(b: Binder) -> Value:
+    """One value from each run of `length` columns. Attributes operation, length."""
+    x, length = b.input(), b.attribute("length", int)
+    operation = b.choice("operation", REDUCTIONS)
+    if length < 1 or x.width % length:
+        raise b.fail(f"expected runs of a length that divides {x.width} columns, got {length}")
+    return b.call("reduce", x, operation, length, width=x.width // length)
+
+
+def take(b: Binder) -> Value:
+    """table[position]: what each position stands for."""
+    x, table = b.input("i64"), b.tensor("table", "f64", None)
+    body, width, below = b.kernel("take"), x.width, len(table)
+
+    def run(rows: Array) -> Array:
+        if rows.size and (rows.min() < 0 or rows.max() >= below):
+            raise b.fail(f"expected positions below {below}, got {rows.min()} to {rows.max()}")
+        out = np.empty((len(rows), width), NUMPY["f64"])
+        body(rows, table, out)
+        return out
+
+    return b.add(run, [x], width, "f64")
+
+
+def pick(b: Binder) -> Value:
+    """x[position]: the second input says which columns."""
+    x, index = b.input(), b.input("i64", 1)
+    body, width, below = b.kernel(f"pick_{x.dtype}"), index.width, x.width
+
+    def run(rows: Array, positions: Array) -> Array:
+        if positions.size and (positions.min() < 0 or positions.max() >= below):
+            raise b.fail(f"expected positions below {below}, got {positions.min()} to {positions.max()}")
+        out = np.empty((len(rows), width), rows.dtype)
+        body(rows, positions, out)
+        return out
+
+    return b.add(run, [x, index], width, x.dtype)
+
+
+def rank(b: Binder) -> Value:
+    """Columns of the `count` smallest values, or largest ones, in order; of equals the first."""
+    x, count = b.input(), b.attribute("count", int)
+    if not 1 <= count <= x.width:
+        raise b.fail(f"expected a count within 1 and {x.width}, got {count}")
+    return b.call("rank", x, int(b.attribute("largest", bool, False)), width=count, dtype="i64")
+
+
+OPERATORS = {
+    function.__name__: function for function in (combine, compare, choose, apply, reduce, take, pick, rank)
+}
