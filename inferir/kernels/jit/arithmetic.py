@@ -1,8 +1,8 @@
 """Arithmetic of graphs, element by element: what a model is made of where no closer kernel names it.
 
 A second operand has as many rows as the first, or one that serves them all. Logic is arithmetic too: 1 is true, 0 is
-false. float32 kernels round once, as float32 arithmetic does: a double holds the exact product, and enough of every sum and
-quotient of two float32 (Figueroa 1995, When is double rounding innocuous?).
+false. float32 kernels round once, as float32 arithmetic does: a double holds the exact product, and enough of every sum
+and quotient of two float32 (Figueroa 1995, When is double rounding innocuous?).
 """
 
 from __future__ import annotations
