@@ -128,6 +128,11 @@ class Model:
         return self.spec.columns
 
     @property
+    def named_columns(self) -> bool:
+        """Whether tables are matched by column name. False: it was trained without names, and those in `columns` are made up."""
+        return self._columns.named
+
+    @property
     def classes(self) -> tuple[ClassLabel, ...] | tuple[tuple[ClassLabel, ...], ...]:
         """Labels in the order of `predict_proba`'s columns; a tuple of such tuples for several outputs."""
         return self.spec.classes

@@ -1,0 +1,47 @@
+"""`inferir convert`: a trained model -> an .apr file."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+import inferir
+from inferir.cli._options import EXISTING, pickles
+from inferir.cli._output import bytes_text
+from inferir.cli._sources import open_source
+from inferir.formats import apr
+
+
+@click.command
+@click.argument("source", type=EXISTING)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=str), metavar="FILE", help="Where to write it."
+)
+@click.option("--name", help="What the model is called.  [default: its class, or the name of its file]")
+@click.option("--version", help='Version of the model, any text, as in "1.2.0".')
+@click.option("--sign", "private_key", metavar="KEY", help="Sign it with this private key (see `inferir keygen`).")
+@pickles
+def convert(
+    source: str, output: str, name: str | None, version: str | None, private_key: str | None, trust_pickle: bool
+) -> None:
+    """Turn a trained model into an .apr file.
+
+    SOURCE is a model saved by XGBoost (.json, .ubj), LightGBM (.txt), CatBoost (.json) or in ONNX (.onnx), which need
+    nothing else installed, or a pickle of a fitted estimator or booster, which needs its library and --trust-pickle.
+
+    What cannot be converted exactly is refused, with what it was and where; there is no approximate conversion.
+
+    \b
+    Examples:
+      inferir convert xgboost.json -o model.apr --name churn --version 3
+      inferir convert pipeline.joblib --trust-pickle -o model.apr
+      inferir convert lightgbm.txt --sign release.pem -o model.apr
+    """
+    found = open_source(source, trust_pickle=trust_pickle)
+    # Bound to the reference kernels, a model is known to work and nothing has to be compiled.
+    model = inferir.convert(found, name=name, version=version, backend="reference")
+    apr.write(model.spec, output, private_key=private_key)
+    info = model.info()
+    facts = [f"{info['type']}, {model.task}", f"{len(model.columns)} columns", bytes_text(os.path.getsize(output))]
+    click.echo(f"{output}: {', '.join(facts)}{', signed' if private_key else ''}")

@@ -1,0 +1,108 @@
+"""`inferir demo`: two models that come with Inferir answer real rows, beside what their libraries answered."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from inferir.agreement import Agreement, compare
+from inferir.cli._errors import DIFFERS
+from inferir.cli._options import as_json, backend
+from inferir.cli._output import agreement_text, number, print_json, seconds_text, show, table
+from inferir.cli._timing import measure
+from inferir.demo import EXAMPLES, FOLDER, Example, open_example
+from inferir.model import Model
+
+_SHOWN_ROWS = 6
+_SHOWN_COLUMNS = 4
+_SECONDS = 0.2
+
+
+@click.command
+@backend
+@as_json
+@click.pass_context
+def demo(ctx: click.Context, backend: str, as_json: bool) -> None:
+    """Run two models that come with Inferir, and compare with what their libraries answered.
+
+    A scikit-learn pipeline with categories and missing values, and an XGBoost classifier. Neither library is needed:
+    their answers were recorded when the models were made. The exit code is 1 if an answer differs by more than the
+    contract allows.
+
+    \b
+    Examples:
+      inferir demo
+      inferir demo --json
+    """
+    results = []
+    for name in EXAMPLES:
+        example = open_example(name, backend=backend)
+        agreements = _agreements(example)
+        results.append(_result(example, agreements))
+        if not as_json:
+            _show(example, agreements, results[-1]["times"])
+    if as_json:
+        print_json({"models": results})
+    if not all(agreement["within"] for result in results for agreement in result["agreements"]):
+        ctx.exit(DIFFERS)
+
+
+def _answer(model: Model, face: str, rows: Any) -> Any:
+    return {"prediction": model.predict, "probabilities": model.predict_proba, "raw": model.raw}[face](rows)
+
+
+def _agreements(example: Example) -> list[Agreement]:
+    return [
+        compare(example.model.spec, face, _answer(example.model, face, example.rows), recorded)
+        for face, recorded in example.recorded.items()
+    ]
+
+
+def _result(example: Example, agreements: list[Agreement]) -> dict[str, Any]:
+    one = {name: column[:1] for name, column in example.rows.items()}
+    n_rows = len(next(iter(example.rows.values())))
+    batches = {1: one, n_rows: example.rows}
+    return {
+        "model": str(FOLDER / f"{example.name}.apr"),
+        "framework": dict(example.model.spec.framework),
+        "backend": example.model.backend,
+        "agreements": [agreement.plain() for agreement in agreements],
+        "times": [
+            {"rows": size, **asdict(measure(example.model.predict, rows, _SECONDS))} for size, rows in batches.items()
+        ],
+    }
+
+
+def _show(example: Example, agreements: list[Agreement], times: list[dict[str, Any]]) -> None:
+    model = example.model
+    framework = " ".join(model.spec.framework.values())
+    show(f"{model.name}, from {framework}\n{example.about}\n")
+    step = max(1, agreements[0].rows // _SHOWN_ROWS)
+    chosen = list(range(0, agreements[0].rows, step))[:_SHOWN_ROWS]
+    columns = [column.name for column in model.columns][:_SHOWN_COLUMNS]
+    labels, probabilities = model.predict(example.rows), model.predict_proba(example.rows)
+    last = model.classes[-1]
+    show(
+        table(
+            (*columns, "...", "answer", "recorded", f"P({last})", "recorded"),
+            [
+                (
+                    *[number(example.rows[name][row]) for name in columns],
+                    "",
+                    labels[row],
+                    example.recorded["prediction"][row],
+                    number(float(probabilities[row, -1])),  # type: ignore[call-overload]
+                    number(float(example.recorded["probabilities"][row, -1])),
+                )
+                for row in chosen
+            ],
+        )
+    )
+    show()
+    show(agreement_text(agreements))
+    for timing in times:
+        per_row = seconds_text(timing["median_s"] / timing["rows"])
+        show(f"{per_row} per row, {timing['rows']} in a call, {model.backend} kernels")
+    show()
