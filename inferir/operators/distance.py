@@ -12,6 +12,9 @@ from inferir.operators._binder import NUMPY, Array, Binder, Value
 METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
 WEIGHTS = ("uniform", "distance")
 
+#: Nodes that can wait while a tree is searched: one for each level, and a tree of 2**62 nodes has no more.
+_DEEPEST = 128
+
 
 def distances(b: Binder) -> Value:
     """Distance to each of `points` (points, columns). Attributes metric, and p for minkowski."""
@@ -29,16 +32,32 @@ def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:
     by_distance = b.choice("weights", WEIGHTS, "uniform")
     if not 1 <= k <= len(points):
         raise b.fail(f"expected k within 1 and {len(points)}, got {k}")
-    nearest, answer = b.kernel("nearest"), b.kernel(combine)
+    answer = b.kernel(combine)
+    if b.has("node_begin"):
+        nearest, tree, deep = b.kernel("nearest_in_tree"), _search_tree(b, len(points), x.width), True
+    else:
+        nearest, tree, deep = b.kernel("nearest"), [], False
 
     def run(rows: Array) -> Array:
         index, distance = np.empty((len(rows), k), NUMPY["i64"]), np.empty((len(rows), k), NUMPY["f64"])
         out = np.empty((len(rows), width), NUMPY["f64"])
-        nearest(rows, points, metric, p, index, distance)
+        scratch = [np.empty(_DEEPEST, NUMPY["i64"]), np.empty(_DEEPEST, NUMPY["f64"])] if deep else []
+        nearest(rows, points, *tree, metric, p, *scratch, index, distance)
         answer(index, distance, stored, by_distance, out)
         return out
 
     return b.add(run, [x], width, "f64")
+
+
+def _search_tree(b: Binder, n_points: int, width: int) -> list[Any]:
+    """A k-d tree or ball tree over the points: node g's children are 2g + 1 and 2g + 2."""
+    begin = b.positions("node_begin", None, n_points + 1)
+    end, leaf = b.positions("node_end", len(begin), n_points + 1), b.tensor("node_leaf", "u8", len(begin))
+    inner = np.flatnonzero(leaf == 0)
+    if not len(begin) or (begin > end).any() or (inner * 2 + 2 >= len(begin)).any():
+        raise b.fail("expected every node to be a leaf or to have two children")
+    low, high = b.tensor("low", "f64", len(begin), width), b.tensor("high", "f64", len(begin), width)
+    return [begin, end, leaf, low, high, b.tensor("radius", "f64", len(begin)), b.choice("tree", ("box", "ball"))]
 
 
 def vote_neighbors(b: Binder) -> Value:

@@ -145,7 +145,7 @@ def one_hot(b: Binder) -> Value:
     column = b.positions("column", len(category), width, least=-1)
     unknown = b.positions("unknown", x.width, width, least=_REFUSE)
     return b.checked(
-        "one_hot", x, begin, category, column, unknown, width=width, dtype=x.dtype, describe=_unknown(x)
+        "one_hot", x, begin, category, column, unknown, width=width, dtype="f64", describe=_unknown(x)
     )
 
 

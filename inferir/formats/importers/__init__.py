@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from inferir.errors import FileAccessError, UnsupportedModelError
-from inferir.formats.importers import lightgbm, sklearn
+from inferir.formats.importers import catboost, lightgbm, sklearn
 from inferir.formats.importers._builder import Answers, Builder, Rows
 from inferir.formats.spec import ModelSpec
 
@@ -26,12 +26,17 @@ __all__ = ["CLASSES", "FILES", "import_model"]
 CLASSES: dict[str, str] = {
     **sklearn.CLASSES,
     **lightgbm.CLASSES,
+    **catboost.CLASSES,
 }
 
 #: Kind of file -> how its first bytes look, and the "module:function" that takes all bytes and returns
 #: (builder, answers, framework).
 FILES: dict[str, tuple[str, str]] = {
     "LightGBM text": (r"tree\r?\n", "lightgbm.booster:text_file"),
+    "CatBoost JSON": (
+        r'\s*\{\s*"(ctr_data|features_info|model_info|oblivious_trees|scale_and_bias|trees)"\s*:',
+        "catboost.model:json_file",
+    ),
 }
 
 #: Bytes of a file that are looked at to tell its kind.
@@ -39,6 +44,7 @@ _HEAD_BYTES = 4096
 
 #: Kind of file that cannot be read -> how its first bytes look, and what to do.
 _HINTS: dict[str, tuple[str, str]] = {
+    "CatBoost's binary": ("CBM1", "save the model with format='json'"),
     "a pickle": (r"\x80[\x02-\x05]", "loading one runs code; load it yourself and convert the object"),
 }
 

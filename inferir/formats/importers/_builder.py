@@ -66,11 +66,17 @@ class Answers:
 
 @dataclass
 class Builder:
-    """`columns` start as numbers x0, x1, ...; an importer that knows more says so through `category_codes` and names."""
+    """Columns start as numbers x0, x1, ...; an importer that knows more says so through `category_codes` and names.
+
+    Rows know one kind of missing value, scikit-learn two: its imputers fill NaN and leave None, which its encoders then
+    take for a category. `none_is_text` are input columns where that is so, `imputed` those whose missing texts were filled.
+    """
 
     n_columns: int
     names: Sequence[str] | None = None
     dispatch: Callable[[Any, Builder, Rows], Answers] | None = None
+    none_is_text: set[int | None] = field(default_factory=set)
+    imputed: set[int | None] = field(default_factory=set)
     _operators: list[OperatorSpec] = field(default_factory=list)
     _tensors: dict[str, TensorSpec] = field(default_factory=dict)
     _tensor_names: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)

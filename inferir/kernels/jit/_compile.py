@@ -8,8 +8,10 @@ nogil                threads split rows; a kernel touches no Python object
 no NRT               nothing is allocated, and reference counts of arrays handed to a helper, which Numba does not prune
                      from an inner loop, made a tree walk eight times slower
 forceinline          of helpers, for the same loops
-no fastmath          it assumes that there is no NaN, and NaN is how a missing value travels; `reassociate` lets a plain
-                     sum be split over vector lanes, where the numerical contract gives a tolerance instead of bits
+no fastmath          it assumes that there is no NaN, and NaN is how a missing value travels; `reassociated` lets a plain
+                     sum be split over vector lanes, where the numerical contract gives a tolerance instead of bits.
+                     Both say which, as a helper that does not inherits the flags of the kernel that is compiled first
+                     and keeps them for all others: exp and log without their compensations
 no parallel          Numba's default threading layer aborts when two threads call it at once (numba #8563)
 lazy                 a signature is compiled when it is first asked for, and kept in a cache on disk
 
@@ -40,13 +42,14 @@ from numba.core import caching, compiler, config, serialize
 
 from inferir.kernels.signatures import Argument
 
-__all__ = ["cache_folder", "compile_kernel", "kernel", "kernel_reassociated", "scalar"]
+__all__ = ["cache_folder", "compile_kernel", "kernel", "kernel_reassociated", "scalar", "scalar_reassociated"]
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 _FOLDER = Path(__file__).parent
 _DISABLED: bool = config.DISABLE_JIT  # type: ignore[attr-defined]  # made from NUMBA_DISABLE_JIT
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False, "fastmath": False}
+_REASSOCIATED = _OPTIONS | {"fastmath": {"reassoc", "contract", "nsz"}}
 
 
 def _digest(folder: Path) -> str:
@@ -152,12 +155,17 @@ def kernel(body: Body) -> Body:
 
 def kernel_reassociated(body: Body) -> Body:
     """A kernel whose sums may be split over vector lanes and use fused multiply-adds: a tolerance holds, not bits."""
-    return _with_cache(numba.njit(**_OPTIONS, fastmath={"reassoc", "contract", "nsz"})(body))  # type: ignore[no-any-return]
+    return _with_cache(numba.njit(**_REASSOCIATED)(body))  # type: ignore[no-any-return]
 
 
 def scalar(body: Body) -> Body:
     """Mark a helper that kernels call: one number or one row at a time."""
     return numba.njit(**_OPTIONS, forceinline=True)(body)  # type: ignore[no-any-return]
+
+
+def scalar_reassociated(body: Body) -> Body:
+    """A helper that is nothing but a sum, for which the same holds as for `kernel_reassociated`."""
+    return numba.njit(**_REASSOCIATED, forceinline=True)(body)  # type: ignore[no-any-return]
 
 
 _TYPES = {

@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit import _math
-from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar
+from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar, scalar_reassociated
 
 EUCLIDEAN, MANHATTAN, CHEBYSHEV, MINKOWSKI, COSINE = range(5)
 
 _power = _math.power
 
 
-@scalar
+@scalar_reassociated
 def reduced_distance(x, i, points, j, metric, p):
     """What orders points as their distance does, without its last step: the sum of squares, or of p-th powers."""
     total = 0.0
@@ -28,8 +28,7 @@ def reduced_distance(x, i, points, j, metric, p):
             total += abs(x[i, f] - points[j, f])
     elif metric == CHEBYSHEV:
         for f in range(np.uint64(x.shape[1])):
-            difference = abs(x[i, f] - points[j, f])
-            total = difference if difference > total or difference != difference else total
+            total = max(total, abs(x[i, f] - points[j, f]))
     elif metric == MINKOWSKI:
         for f in range(np.uint64(x.shape[1])):
             total += _power(abs(x[i, f] - points[j, f]), p)
@@ -59,7 +58,7 @@ def distances(x, points, metric, p, out):
     """out[i, j] = distance of row i to points[j].
 
     euclidean sqrt(sum d**2), manhattan sum |d|, chebyshev max |d|, minkowski (sum |d|**p)**(1/p),
-    cosine 1 - x.y / (|x| |y|), 1 where either norm is 0.
+    cosine 1 - x.y / (|x| |y|), 1 where either norm is 0. NaN gives NaN, but chebyshev passes over it.
     """
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(points.shape[0])):
@@ -96,6 +95,62 @@ def nearest(x, points, metric, p, index, out):
             out[i, j], index[i, j] = np.inf, 0
         for j in range(np.uint64(points.shape[0])):
             heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
+        for j in range(np.uint64(out.shape[1])):
+            out[i, j] = whole_distance(out[i, j], metric, p)
+
+
+@scalar
+def least_distance(x, i, low, high, radius, node, ball, metric, p):  # type: ignore[no-untyped-def]
+    """Reduced distance from row i to the nearest point that a node may hold: to its box, or to its ball."""
+    if ball:
+        beyond = whole_distance(reduced_distance(x, i, low, node, metric, p), metric, p) - radius[node]
+        beyond = max(beyond, 0.0)
+        if metric == EUCLIDEAN:
+            return beyond * beyond
+        return _power(beyond, p) if metric == MINKOWSKI else beyond
+    total = 0.0
+    for f in range(np.uint64(x.shape[1])):
+        outside = max(low[node, f] - x[i, f], 0.0) + max(x[i, f] - high[node, f], 0.0)
+        if metric == EUCLIDEAN:
+            total += outside * outside
+        elif metric == MANHATTAN:
+            total += outside
+        elif metric == CHEBYSHEV:
+            total = max(total, outside)
+        else:
+            total += _power(outside, p)
+    return total
+
+
+@kernel
+def nearest_in_tree(  # type: ignore[no-untyped-def]
+    x, points, node_begin, node_end, node_leaf, low, high, radius, ball, metric, p, waiting, bound, index, out
+):
+    """As `nearest`, by a k-d tree (boxes low..high) or a ball tree (centres low, radius): nodes g, children 2g + 1, 2g + 2.
+
+    Node g holds points[node_begin[g]:node_end[g]]. The nearer child first, and points of equal distance in the order in
+    which they are met, as scikit-learn's _query_single_depthfirst (_binary_tree.pxi): so ties fall as they do there.
+    """
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(out.shape[1])):
+            out[i, j], index[i, j] = np.inf, 0
+        waiting[0], bound[0], depth = 0, 0.0, 1
+        while depth > 0:
+            depth -= 1
+            node = waiting[depth]
+            if bound[depth] > out[i, 0]:
+                continue
+            if node_leaf[node]:
+                for j in range(np.uint64(node_begin[node]), np.uint64(node_end[node])):
+                    heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
+                continue
+            left, right = 2 * node + 1, 2 * node + 2
+            to_left = least_distance(x, i, low, high, radius, left, ball, metric, p)
+            to_right = least_distance(x, i, low, high, radius, right, ball, metric, p)
+            left_first = to_left <= to_right
+            waiting[depth], bound[depth] = (right, to_right) if left_first else (left, to_left)
+            waiting[depth + 1], bound[depth + 1] = (left, to_left) if left_first else (right, to_right)
+            depth += 2
         for j in range(np.uint64(out.shape[1])):
             out[i, j] = whole_distance(out[i, j], metric, p)
 

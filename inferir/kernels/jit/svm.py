@@ -9,28 +9,36 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit import _math
-from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar
+from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar, scalar_reassociated
 
 LINEAR, POLY, RBF, SIGMOID = range(4)
 
 _exp, _integer_power, _tanh = _math.exp, _math.integer_power, _math.tanh
 
 
-@scalar
-def similarity_of(x, i, support, s, kind, gamma, coef0, degree):
-    """K(x[i], support[s]): u.v, (gamma u.v + coef0)**degree, exp(-gamma |u - v|**2), tanh(gamma u.v + coef0)."""
+@scalar_reassociated
+def product(x, i, support, s, kind):
+    """|u - v|**2 of x[i] and support[s] for the RBF kernel, u.v for the others."""
     total = 0.0
     if kind == RBF:
         for f in range(np.uint64(support.shape[1])):
             difference = x[i, f] - support[s, f]
             total += difference * difference
-        return _exp(-gamma * total)
-    for f in range(np.uint64(support.shape[1])):
-        total += x[i, f] * support[s, f]
+    else:
+        for f in range(np.uint64(support.shape[1])):
+            total += x[i, f] * support[s, f]
+    return total
+
+
+@scalar
+def similarity_of(product, kind, gamma, coef0, degree):
+    """K(u, v): u.v, (gamma u.v + coef0)**degree, exp(-gamma |u - v|**2), tanh(gamma u.v + coef0)."""
     if kind == LINEAR:
-        return total
-    total = gamma * total + coef0
-    return _integer_power(total, degree) if kind == POLY else _tanh(total)
+        return product
+    if kind == RBF:
+        return _exp(-gamma * product)
+    product = gamma * product + coef0
+    return _integer_power(product, degree) if kind == POLY else _tanh(product)
 
 
 @kernel_reassociated
@@ -43,7 +51,9 @@ def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coe
     n_classes = class_begin.shape[0] - 1
     for i in range(np.uint64(x.shape[0])):
         for s in range(np.uint64(support.shape[0])):
-            similarity[s] = similarity_of(x, i, support, s, kind, gamma, coef0, degree)
+            similarity[s] = product(x, i, support, s, kind)
+        for s in range(np.uint64(support.shape[0])):  # on its own, so that exp and tanh are taken lane by lane
+            similarity[s] = similarity_of(similarity[s], kind, gamma, coef0, degree)
         if n_classes == 1:
             total = 0.0
             for s in range(np.uint64(support.shape[0])):

@@ -60,10 +60,10 @@ def calibrate(x: Floats, slope: Floats, offset: Floats, out: Floats) -> None:
 
 
 def interpolate(x: Floats, begin: Integers, knot: Floats, value: Floats, out: Floats) -> None:
-    """out[i, j] = piecewise linear function of column j."""
+    """out[i, j] = piecewise linear function of column j; NaN stays, also where a single knot lets np.interp drop it."""
     for j in range(x.shape[1]):
         knots = slice(begin[j], begin[j + 1])
-        out[:, j] = np.interp(x[:, j], knot[knots], value[knots])
+        out[:, j] = np.where(np.isnan(x[:, j]), np.nan, np.interp(x[:, j], knot[knots], value[knots]))
 
 
 def add(x: Floats, y: Floats, out: Floats) -> None:

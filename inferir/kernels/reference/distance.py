@@ -30,7 +30,7 @@ def _reduced_distances(x: Floats, points: Floats, metric: int, p: float) -> Floa
         elif metric == MANHATTAN:
             total += difference
         elif metric == CHEBYSHEV:
-            total = np.maximum(total, difference)
+            total = np.fmax(total, difference)
         else:
             total += difference**p
     return total
@@ -43,7 +43,7 @@ def _root(reduced: Floats, metric: int, p: float) -> Floats:
 
 
 def distances(x: Floats, points: Floats, metric: int, p: float, out: Floats) -> None:
-    """out[i, j] = distance of row i to points[j]."""
+    """out[i, j] = distance of row i to points[j]; chebyshev passes over NaN."""
     out[:] = _root(_reduced_distances(x, points, metric, p), metric, p)
 
 
@@ -70,6 +70,59 @@ def nearest(x: Floats, points: Floats, metric: int, p: float, index: Integers, o
                 _sift_down(heap)
         out[i] = _root(np.array([distance for distance, _ in heap]), metric, p)
         index[i] = [j for _, j in heap]
+
+
+def _least_distance(
+    row: Floats, low: Floats, high: Floats, radius: float, ball: int, metric: int, p: float
+) -> float:
+    """Reduced distance from a row [1, d] to the box low..high [1, d], or to the ball around low."""
+    if not ball:
+        return float(_reduced_distances(row, np.clip(row, low, high), metric, p)[0, 0])
+    away = max(float(_root(_reduced_distances(row, low, metric, p), metric, p)[0, 0]) - radius, 0.0)
+    return away**2 if metric == EUCLIDEAN else away**p if metric == MINKOWSKI else away
+
+
+def nearest_in_tree(
+    x: Floats,
+    points: Floats,
+    node_begin: Integers,
+    node_end: Integers,
+    node_leaf: Integers,
+    low: Floats,
+    high: Floats,
+    radius: Floats,
+    ball: int,
+    metric: int,
+    p: float,
+    waiting: Integers,
+    bound: Floats,
+    index: Integers,
+    out: Floats,
+) -> None:
+    """The k nearest points, met in the order in which a k-d tree or ball tree is searched, the nearer child first."""
+    for i in range(x.shape[0]):
+        row, heap = x[i : i + 1], [(np.inf, 0)] * out.shape[1]
+
+        def search(node: int, least: float, row: Floats = row, heap: list[tuple[float, int]] = heap) -> None:
+            if least > heap[0][0]:
+                return
+            if node_leaf[node]:
+                begin, end = int(node_begin[node]), int(node_end[node])
+                for j, distance in enumerate(_reduced_distances(row, points[begin:end], metric, p)[0].tolist(), begin):
+                    if distance < heap[0][0]:
+                        heap[0] = (distance, j)
+                        _sift_down(heap)
+                return
+            children = [
+                (_least_distance(row, low[c : c + 1], high[c : c + 1], float(radius[c]), ball, metric, p), c)
+                for c in (2 * node + 1, 2 * node + 2)
+            ]
+            for least, child in sorted(children, key=lambda found: found[0]):
+                search(child, least)
+
+        search(0, 0.0)
+        index[i] = [j for _, j in heap]
+        out[i] = _root(np.array([distance for distance, _ in heap]), metric, p)
 
 
 def _weights(distance: Floats, by_distance: int) -> Floats:

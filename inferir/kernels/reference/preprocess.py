@@ -154,7 +154,7 @@ def quantile(x: Floats, quantiles: Floats, references: Floats, normal: int, out:
         column = x[:, j]
         rising = np.interp(column, knots, references)
         falling = -np.interp(-column, -knots[::-1], -references[::-1])
-        place = (0.5 * (rising + falling)).astype(x.dtype)
+        place = np.where(np.isnan(column), np.nan, 0.5 * (rising + falling)).astype(x.dtype)
         if normal:
             place[column + threshold > knots[-1]] = 1
             place[column - threshold < knots[0]] = 0

@@ -36,13 +36,23 @@ def _passes(transformer: Any) -> bool:
 
 def pipeline(estimator: Any, b: Builder, x: Rows) -> Answers:
     answers = transformed(x)
-    for name, step in estimator.steps:
-        if not _passes(step):
-            with b.at(f"step {name!r}"):
-                if answers.transformed is None:
-                    raise b.unsupported("a step behind one that does not transform", "transformers, then one estimator")
-                answers = b.estimator(step, answers.rows())
+    steps = [(name, step) for name, step in estimator.steps if not _passes(step)]
+    for (name, step), (_, following) in zip(steps, [*steps[1:], ("", None)]):
+        with b.at(f"step {name!r}"):
+            if answers.transformed is None:
+                raise b.unsupported("a step behind one that does not transform", "transformers, then one estimator")
+            _note_none(following, b, answers.origins)
+            answers = b.estimator(step, answers.rows())
     return answers
+
+
+def _note_none(following: Any, b: Builder, origins: Sequence[int | None]) -> None:
+    """Columns in which the encoder that follows has None for a category: an imputer of NaN has left it alone."""
+    categories = getattr(following, "categories_", ())
+    if len(categories) == len(origins):
+        b.none_is_text.update(
+            origin for origin, known in zip(origins, categories) if any(value is None for value in known)
+        )
 
 
 def column_transformer(estimator: Any, b: Builder, x: Rows) -> Answers:

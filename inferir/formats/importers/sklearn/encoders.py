@@ -25,6 +25,8 @@ def is_missing(value: Any) -> bool:
 def codes_of(b: Builder, column: int | None, categories: Any) -> Any:
     """The numbers that `categories` are in the rows: themselves, or their codes if one is text. Missing is NaN."""
     present = [value for value in categories if not is_missing(value)]
+    if column in b.imputed and any(value is None for value in categories):
+        raise b.unsupported("None as a category behind an imputer of NaN", "the imputer as the step before the encoder")
     if any(isinstance(value, str) for value in present) or b.is_category(column):
         codes = iter(b.category_codes(column, present))
         return np.array([np.nan if is_missing(value) else next(codes) for value in categories], np.float64)
@@ -44,7 +46,7 @@ def sorted_columns(b: Builder, x: Rows, categories: Any) -> tuple[Any, Any, list
 
 
 def ordinal_columns(encoder: Any, b: Builder, x: Rows) -> Rows:
-    """OrdinalEncoder: a category's position, `encoded_missing_value` for a missing one."""
+    """OrdinalEncoder: a category's position; `encoded_missing_value` for NaN, which None is not to scikit-learn."""
     begin, category, orders = sorted_columns(b, x, encoder.categories_)
     codes = []
     for column, (known, order) in enumerate(zip(encoder.categories_, orders)):
@@ -52,7 +54,7 @@ def ordinal_columns(encoder: Any, b: Builder, x: Rows) -> Rows:
         groups = getattr(encoder, "_default_to_infrequent_mappings", None)
         if groups is not None and groups[column] is not None:
             code = np.asarray(groups[column], np.float64)
-        code[[is_missing(value) for value in known]] = encoder.encoded_missing_value
+        code[[isinstance(value, float) and value != value for value in known]] = encoder.encoded_missing_value
         codes.append(code[order])
     tensors = {"begin": begin, "category": category, "code": np.concatenate(codes or [np.zeros(0)])}
     if encoder.handle_unknown == "use_encoded_value":

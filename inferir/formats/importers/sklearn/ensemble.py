@@ -14,6 +14,7 @@ import numpy as np
 
 from inferir.formats.importers._builder import Answers, Builder, Rows, class_labels
 from inferir.formats.importers._forest import Forest
+from inferir.formats.importers.sklearn.checks import finite
 from inferir.formats.importers.sklearn.compose import side_by_side
 from inferir.formats.importers.sklearn.tree import TREES, leaf_distributions, sklearn_tree, tree_rows
 
@@ -138,7 +139,7 @@ def ada_boost_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
 
     Zhu, Zou, Rosset and Hastie 2009, Multi-class AdaBoost, Statistics and Its Interface 2, 349-360.
     """
-    parts, n = estimator.estimators_, len(estimator.classes_)
+    parts, n, x = estimator.estimators_, len(estimator.classes_), finite(b, x)
     if getattr(estimator, "algorithm", "SAMME") == "SAMME.R":
         raise b.unsupported("AdaBoostClassifier(algorithm='SAMME.R')", "algorithm='SAMME'")
     if n < 2:
@@ -171,7 +172,7 @@ def ada_boost_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
 
 
 def ada_boost_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:
-    parts = estimator.estimators_
+    parts, x = estimator.estimators_, finite(b, x)
     weights = np.asarray(estimator.estimator_weights_[: len(parts)], np.float64)
     if all_trees(parts):
         values = [part.tree_.value[:, 0, 0] for part in parts]

@@ -34,30 +34,38 @@ def _dense(points: Any) -> Any:
     return np.ascontiguousarray(points.toarray() if hasattr(points, "toarray") else points, np.float64)
 
 
-def _neighbors(estimator: Any, b: Builder) -> tuple[dict[str, Any], dict[str, Any]]:
+def _neighbors(estimator: Any, b: Builder, stored: str, values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors and attributes of the search: over all points, or by the tree that scikit-learn searches, with points and
+    what is `stored` of them in the tree's order."""
     if estimator.weights not in (None, *WEIGHTS):
         raise b.unsupported("weights given as a function", ", ".join(WEIGHTS))
     attributes = _metric(b, estimator.effective_metric_, estimator.effective_metric_params_)
     attributes |= {"k": int(estimator.n_neighbors), "weights": estimator.weights or "uniform"}
-    return {"points": _dense(estimator._fit_X)}, attributes
+    points = _dense(estimator._fit_X)
+    if estimator._fit_method not in ("kd_tree", "ball_tree"):
+        return {"points": points, stored: values}, attributes
+    _, order, nodes, bounds = (np.asarray(a) for a in estimator._tree.get_arrays())
+    return {
+        "points": points[order],
+        stored: values[order],
+        "node_begin": nodes["idx_start"].astype(np.int64),
+        "node_end": nodes["idx_end"].astype(np.int64),
+        "node_leaf": nodes["is_leaf"].astype(np.uint8),
+        "low": bounds[0].astype(np.float64),
+        "high": bounds[-1].astype(np.float64),
+        "radius": nodes["radius"].astype(np.float64),
+    }, {**attributes, "tree": "box" if estimator._fit_method == "kd_tree" else "ball"}
 
 
 def k_neighbors_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
-    tensors, attributes = _neighbors(estimator, b)
     single = not isinstance(estimator.classes_, list)
     outputs = [estimator.classes_] if single else estimator.classes_
-    labels = np.asarray(estimator._y).reshape(len(tensors["points"]), -1).astype(np.int64)
-    rows = finite(b, x).value
-    parts = [
-        Rows(
-            b.op(
-                "vote_neighbors", rows, tensors={**tensors, "label": np.ascontiguousarray(labels[:, k])},
-                n_classes=len(known), **attributes,
-            ),
-            (None,) * len(known),
-        )
-        for k, known in enumerate(outputs)
-    ]  # fmt: skip
+    labels = np.asarray(estimator._y, np.int64).reshape(-1, len(outputs))
+    rows, parts = finite(b, x).value, []
+    for k, known in enumerate(outputs):
+        tensors, attributes = _neighbors(estimator, b, "label", labels[:, k])
+        value = b.op("vote_neighbors", rows, tensors=tensors, n_classes=len(known), **attributes)
+        parts.append(Rows(value, (None,) * len(known)))
     probabilities = side_by_side(b, parts).value
     if single:
         prediction = b.op("argmax", probabilities)
@@ -69,8 +77,8 @@ def k_neighbors_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
 
 
 def k_neighbors_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:
-    tensors, attributes = _neighbors(estimator, b)
-    tensors["target"] = np.ascontiguousarray(np.asarray(estimator._y, np.float64).reshape(len(tensors["points"]), -1))
+    target = np.asarray(estimator._y, np.float64)
+    tensors, attributes = _neighbors(estimator, b, "target", target.reshape(len(target), -1))
     value = b.op("average_neighbors", finite(b, x).value, tensors=tensors, **attributes)
     return Answers("regression", "NearestNeighbors", prediction=value)
 

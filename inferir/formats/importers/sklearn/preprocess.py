@@ -63,8 +63,16 @@ def binarizer(estimator: Any, b: Builder, x: Rows) -> Answers:
     return _result(b, x, b.op("binarize", finite(b, x).value, threshold=float(estimator.threshold)))
 
 
-def _fill(b: Builder, x: Rows, columns: Any, statistics: Any) -> Any:
-    return np.array([codes_of(b, x.origins[c], [statistics[c]])[0] for c in columns], np.float64)
+def _fill(b: Builder, x: Rows, columns: Any, statistics: Any, marker: Any) -> Any:
+    """What each column's missing values become. None is no missing value to an imputer of NaN: it stays."""
+    fills = []
+    for c in columns:
+        origin = x.origins[c]
+        stays = origin in b.none_is_text and marker is not None
+        fills.append(np.nan if stays else codes_of(b, origin, [statistics[c]])[0])
+        if b.is_category(origin) and not stays:
+            b.imputed.add(origin)
+    return np.array(fills, np.float64)
 
 
 def simple_imputer(estimator: Any, b: Builder, x: Rows) -> Answers:
@@ -76,14 +84,14 @@ def simple_imputer(estimator: Any, b: Builder, x: Rows) -> Answers:
     indicators = list(estimator.indicator_.features_) if estimator.add_indicator else []
     marker = estimator.missing_values
     if is_missing(marker):
-        parts = [_impute(b, x, kept, _fill(b, x, kept, statistics), indicators, float("nan"))]
+        parts = [_impute(b, x, kept, _fill(b, x, kept, statistics, marker), indicators, float("nan"))]
     elif isinstance(marker, str):  # a text is another code in each column
-        fills = _fill(b, x, kept, statistics)
+        fills = _fill(b, x, kept, statistics, marker)
         marks = {c: codes_of(b, x.origins[c], [marker])[0] for c in {*kept, *indicators}}
         parts = [_impute(b, x, [c], [fill], [], marks[c]) for c, fill in zip(kept, fills)]
         parts += [_impute(b, x, [], [], [c], marks[c]) for c in indicators]
     else:
-        parts = [_impute(b, finite(b, x), kept, _fill(b, x, kept, statistics), indicators, float(marker))]
+        parts = [_impute(b, finite(b, x), kept, _fill(b, x, kept, statistics, marker), indicators, float(marker))]
     return transformed(side_by_side(b, parts))
 
 
