@@ -22,14 +22,14 @@ import numpy.typing as npt
 
 from inferir.errors import ModelLoadError, UnsupportedModelError
 
-__all__ = ["CatFeature", "FloatFeature", "Json", "JsonModel", "parse"]
+__all__ = ["FloatFeature", "Json", "JsonModel", "parse"]
 
 #: More columns or classes than a model has: lists of them are made by what the file says.
 _MOST = 2**16
 
 
 class Json:
-    """A value somewhere in a JSON document, which knows where: what is not as expected is a ModelLoadError that says it."""
+    """A value in a JSON document, which knows where in it: what is not as expected is a ModelLoadError that says so."""
 
     __slots__ = ("path", "value")
 
@@ -99,15 +99,9 @@ class FloatFeature:
 
 
 @dataclass(frozen=True)
-class CatFeature:
-    """A category column."""
-
-    column: int
-
-
-@dataclass(frozen=True)
 class JsonModel:
-    """A model. Features are found by their number among those of their kind, `texts` by the hash of a category.
+    """A model. Features are found by their number among those of their kind: number columns, columns of categories.
+    `texts` are found by the hash of a category.
 
     `trees` are still JSON. `loss` is None where the file does not say. `labels` are the classes, `class_of_score` which
     of them each score belongs to; `probability_border` is where the second of two classes begins.
@@ -116,7 +110,7 @@ class JsonModel:
     n_columns: int
     names: list[str] | None
     float_features: Mapping[int, FloatFeature]
-    cat_features: Mapping[int, CatFeature]
+    cat_features: Mapping[int, int]
     texts: Mapping[int, str]
     oblivious: bool
     trees: list[Json]
@@ -141,8 +135,8 @@ def parse(data: bytes) -> JsonModel:
         document.fail("an object with either 'oblivious_trees' or 'trees'")
     oblivious = document.has("oblivious_trees")
     floats = dict(_float_features(info))
-    cats = dict(_cat_features(info))
-    columns = {feature.column for feature in [*floats.values(), *cats.values()]}
+    cats = dict(_column(feature) for feature in info.items("categorical_features"))
+    columns = {feature.column for feature in floats.values()} | set(cats.values())
     if len(columns) != len(floats) + len(cats) or columns != set(range(len(columns))) or not columns:
         raise UnsupportedModelError(
             "cannot convert a CatBoost model whose number and category features are not all of its columns; supported: "
@@ -184,12 +178,6 @@ def _float_features(info: Json) -> Iterator[tuple[int, FloatFeature]]:
         if treatment.text() not in ("AsIs", "AsFalse", "AsTrue"):
             treatment.fail("AsIs, AsFalse or AsTrue")
         yield index, FloatFeature(column, feature["has_nans"].boolean() and treatment.text() == "AsTrue")
-
-
-def _cat_features(info: Json) -> Iterator[tuple[int, CatFeature]]:
-    for feature in info.items("categorical_features"):
-        index, column = _column(feature)
-        yield index, CatFeature(column)
 
 
 def _texts(info: Json) -> dict[int, str]:
