@@ -45,10 +45,11 @@ class Model:
         self._columns = Columns(spec.columns, bool(spec.training.get("named_columns", True)))
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
-        plan = Plan(spec, self._kernels, "f64")
+        self._proved: set[str] = set()
+        plan = Plan(spec, self._kernels, "f64", self._proved)
         self._dtype: Literal["float32", "float64"] | None = None if None in plan.demands else "float64"
         if plan.demands == {"f32"}:  # the whole model works in float32: round once, straight from what came
-            plan, self._dtype = Plan(spec, self._kernels, "f32"), "float32"
+            plan, self._dtype = Plan(spec, self._kernels, "f32", self._proved), "float32"
         self._plan, self._narrow_plan = plan, plan if plan.dtype == "f32" else None
         self._classes = _class_arrays(spec.classes)
 
@@ -96,7 +97,7 @@ class Model:
         """The plan for float32 rows: scikit-learn's preprocessing keeps their width, and so rounds differently."""
         if self._narrow_plan is None:
             with self._lock:
-                self._narrow_plan = Plan(self.spec, self._kernels, "f32")
+                self._narrow_plan = Plan(self.spec, self._kernels, "f32", self._proved)
         return self._narrow_plan
 
     def _threads_for(self, n_rows: int) -> ThreadPoolExecutor | None:
@@ -129,7 +130,7 @@ class Model:
 
     @property
     def named_columns(self) -> bool:
-        """Whether tables are matched by column name. False: it was trained without names, and those in `columns` are made up."""
+        """Whether tables are matched by column name. False: trained without names, and those in `columns` are made up."""
         return self._columns.named
 
     @property

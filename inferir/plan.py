@@ -37,16 +37,18 @@ class _Program(NamedTuple):
 class Plan:
     """Bind `spec` to `kernels` for rows of `dtype` ("f32" or "f64").
 
+    `proved` are operators whose tensors another plan of the same model has checked; this one's are added.
     `demands` are the widths in which operators take the rows themselves: "f32", "f64", or None for as they come.
     """
 
-    def __init__(self, spec: ModelSpec, kernels: Kernels, dtype: str) -> None:
+    def __init__(self, spec: ModelSpec, kernels: Kernels, dtype: str, proved: set[str] | None = None) -> None:
         self.dtype = dtype
         names = tuple(column.name for column in spec.columns)
         values = {"input": Value(0, len(names), dtype, names)}
         steps: list[Step] = []
         slots = ["input"]
         self.demands: set[str | None] = set()
+        proved = set() if proved is None else proved
         for operator in spec.operators:
             bind = OPERATORS.get(operator.op)
             if bind is None:
@@ -55,7 +57,7 @@ class Plan:
             if missing or not operator.inputs:
                 raise ModelLoadError(f"operator {operator.op!r}: expected inputs computed before it, got {missing}")
             inputs = [values[name] for name in operator.inputs]
-            binder = Binder(operator, spec.tensors, inputs, steps, slots, self.demands, kernels)
+            binder = Binder(operator, spec.tensors, inputs, steps, slots, self.demands, proved, kernels)
             values[operator.output] = bind(binder)
         self._n_slots = len(slots)
         self._programs = {face: self._program(steps, values[face]) for face in FACES if face in values}

@@ -67,10 +67,12 @@ class Binder:
         steps: list[Step],
         slots: list[str],
         demands: set[str | None],
+        proved: set[str],
         kernels: Kernels,
     ) -> None:
         self._spec, self._tensors, self._values = spec, tensors, values
-        self._steps, self._slots, self._demands, self._kernels = steps, slots, demands, kernels
+        self._steps, self._slots, self._kernels = steps, slots, kernels
+        self._demands, self._proved = demands, proved
 
     # -- what the file says
 
@@ -128,6 +130,12 @@ class Binder:
         if array.size == 0 or array[0] != 0 or array[-1] != end or (np.diff(array) < least).any():
             raise self.fail(f"expected tensor {role!r} to rise from 0 to {end} in steps of {least} or more")
         return array
+
+    def first_time(self) -> bool:
+        """Whether this operator has not been bound before: its costlier proofs hold for every later plan."""
+        new = self._spec.output not in self._proved
+        self._proved.add(self._spec.output)
+        return new
 
     # -- what it does with it
 

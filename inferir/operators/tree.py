@@ -30,8 +30,17 @@ def _nodes(b: Binder, x: Value, n_leaves: int) -> tuple[list[Array], Array, int]
     if b.has("category_begin"):
         category_words = b.tensor("category_words", "u32", None)
         category_begin = b.begins("category_begin", None, len(category_words), dtype="i32")
+    nodes = [split_index, threshold, left_child, node_flags, category_begin, category_words]
+    if b.first_time():
+        _prove(b, nodes, tree_root, x.width, n_leaves, special)
+    return nodes, tree_root, int(special)
+
+
+def _prove(b: Binder, nodes: list[Array], tree_root: Array, width: int, n_leaves: int, special: bool) -> None:
+    """That no walk leaves the arrays or runs in a circle: one pass over the nodes."""
+    split_index, threshold, left_child, node_flags, category_begin, _ = nodes
     found = np.empty(2, np.int64)
-    b.kernel("check_forest")(split_index, left_child, tree_root, x.width, n_leaves, found)
+    b.kernel("check_forest")(split_index, left_child, tree_root, width, n_leaves, found)
     if found[0] >= 0:
         raise b.fail(f"{_RULES[int(found[1])]}; node or tree {found[0]} breaks this")
     if not special and int(node_flags.max(initial=0)) > _DEFAULT_LEFT:
@@ -40,7 +49,6 @@ def _nodes(b: Binder, x: Value, n_leaves: int) -> tuple[list[Array], Array, int]
         chosen = threshold[(node_flags & 4) != 0]
         if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(category_begin) - 1):
             raise b.fail("expected the threshold of a categorical node to be the number of a set of categories")
-    return [split_index, threshold, left_child, node_flags, category_begin, category_words], tree_root, int(special)
 
 
 def _targets(b: Binder, n_trees: int, width: int, outputs: int) -> Array:

@@ -269,16 +269,24 @@ def check_forest(split_index, left_child, tree_root, n_columns, n_leaves, out):
     """
     n_nodes = left_child.shape[0]
     out[0], out[1] = -1, 0
-    for i in range(n_nodes):
-        child, column = np.int64(left_child[i]), np.int64(split_index[i])
-        wrong = (
-            np.int64(column < 0 or column >= n_columns)
-            | np.int64(child >= 0 and (child <= i or child + 1 >= n_nodes)) << 1
-            | np.int64(child < 0 and ~child >= n_leaves) << 2
-        )
-        if wrong:
-            out[0], out[1] = i, 1 if wrong & 1 else 2 if wrong & 2 else 3
-            return
+    columns, leaves, last = np.uint32(n_columns), np.int32(min(n_leaves, 2**31 - 1)), np.int32(n_nodes - 1)
+    wrong = np.int32(0)
+    for node in range(np.uint32(n_nodes)):  # no way out, so that the loop is vectorised: a sound file is the usual one
+        child = left_child[node]
+        wrong |= np.int32(np.uint32(split_index[node]) >= columns)
+        wrong |= np.int32(child >= 0) & (np.int32(child <= np.int32(node)) | np.int32(child >= last))
+        wrong |= np.int32(~child >= leaves)
+    if wrong:
+        for i in range(n_nodes):
+            child, column = np.int64(left_child[i]), np.int64(split_index[i])
+            if column < 0 or column >= n_columns:
+                out[0], out[1] = i, 1
+            elif child >= 0 and (child <= i or child + 1 >= n_nodes):
+                out[0], out[1] = i, 2
+            elif child < 0 and ~child >= n_leaves:
+                out[0], out[1] = i, 3
+            if out[0] >= 0:
+                return
     for t in range(tree_root.shape[0]):
         if tree_root[t] < 0 or tree_root[t] >= n_nodes:
             out[0], out[1] = t, 4
