@@ -1,7 +1,7 @@
 """Arrow tables -> columns, through the Arrow C data interface (polars, pyarrow, DuckDB, ...).
 
-nanoarrow imports the C structures, checks the sizes of their buffers, keeps them alive and shows them as Python buffers;
-what the buffers say is read here (https://arrow.apache.org/docs/format/Columnar.html), without a loop over numbers.
+nanoarrow imports the C structures, checks the sizes of their buffers, keeps them alive and shows them as Python
+buffers; what they say is read here (https://arrow.apache.org/docs/format/Columnar.html), without a loop over numbers.
 Nothing goes through nanoarrow's `Array`, `to_pylist` or iterators: they export arrays once more, and nanoarrow 0.9 then
 crashes on string views, which is what polars sends.
 """
@@ -94,7 +94,7 @@ def _batch(view: CArrayView, schema: CSchema, positions: Sequence[int], names: S
     if view.null_count > 0:
         raise InvalidInputError(f"expected rows, got a struct array in which {view.null_count} rows are null")
     batch = []
-    for position, name in zip(positions, names):
+    for position, name in zip(positions, names, strict=True):
         child = view.child(position)
         batch.append(_column(child, schema.child(position), view.offset + child.offset, view.length, name))
     return batch
@@ -160,7 +160,9 @@ def _viewed(view: CArrayView, offset: int, length: int, missing: npt.NDArray[np.
     for number in np.unique(fields[outside, 2]).tolist():
         positions = np.flatnonzero(outside & (fields[:, 2] == number))
         lows = fields[positions, 3].view(np.uint32).astype(np.int64)  # signed by the standard; polars goes on to 4 GiB
-        for position, text in zip(positions.tolist(), _cut(view.buffer(2 + number), lows, lows + sizes[positions])):
+        for position, text in zip(
+            positions.tolist(), _cut(view.buffer(2 + number), lows, lows + sizes[positions]), strict=True
+        ):
             texts[position] = text
     return texts
 
@@ -172,7 +174,7 @@ def _cut(buffer: Any, lows: npt.NDArray[Any], highs: npt.NDArray[Any]) -> list[A
     if start < 0 or end > memory.nbytes:
         raise InvalidInputError(f"expected text within {memory.nbytes} bytes, got offsets from {start} to {end}")
     data = memory[start:end].tobytes()
-    bounds = zip((lows - start).tolist(), (highs - start).tolist())
+    bounds = zip((lows - start).tolist(), (highs - start).tolist(), strict=True)
     if data.isascii():  # then bytes and characters are at the same places
         text = data.decode("ascii")
         return [text[low:high] for low, high in bounds]

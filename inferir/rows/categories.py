@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MISSING_TYPES", "UNKNOWN", "CategoryCodes", "NotACategory", "number_text", "parse_number"]
+__all__ = ["MISSING_TYPES", "UNKNOWN", "CategoryCodes", "NotACategoryError", "number_text", "parse_number"]
 
 #: The code of a value that is not among the categories.
 UNKNOWN = -1.0
@@ -32,7 +32,7 @@ UNKNOWN = -1.0
 MISSING_TYPES = frozenset({"NAType", "NaTType"})
 
 
-class NotACategory(TypeError):
+class NotACategoryError(TypeError):
     """A value that is neither text nor a number nor missing. Becomes an InvalidInputError once its row is known."""
 
 
@@ -61,10 +61,10 @@ class CategoryCodes(dict[Any, float]):
         if isinstance(value, (Real, Decimal, np.bool_)):
             text = number_text(value)
             return math.nan if text.endswith("nan") else self._numbers.get(text, UNKNOWN)
-        raise NotACategory
+        raise NotACategoryError
 
     def of_objects(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """Codes of Python values. Raises NotACategory (or TypeError where a value cannot be hashed)."""
+        """Codes of Python values. Raises NotACategoryError (or TypeError where a value cannot be hashed)."""
         return np.fromiter(map(self.__getitem__, values), np.float64, len(values))
 
     def of_numbers(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

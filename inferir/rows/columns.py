@@ -95,7 +95,9 @@ class Columns:
         if target is None and dtype is not None:
             raise ValueError(f"expected dtype 'float32', 'float64' or None, got {dtype!r}")
         read: npt.NDArray[Any] | list[list[Values]]
-        if isinstance(rows, (list, tuple)):
+        if isinstance(rows, np.ndarray):
+            read = self._array(rows)
+        elif isinstance(rows, (list, tuple)):
             if not rows:
                 return np.empty((0, self._width), target or _FLOAT64)
             rows = by_position(rows, self.names, first_row)
@@ -118,8 +120,6 @@ class Columns:
         """The rows as a 2-D array of the right width, or as batches of one Values per column. Most telling form first:
         a pandas frame has `__array__` too, but only its columns know their names.
         """
-        if isinstance(rows, np.ndarray):
-            return self._array(rows)
         if is_pandas(rows):
             return from_pandas(rows, self.match, self.names, dtype, not self._categories)
         if is_arrow(rows):
@@ -148,8 +148,12 @@ class Columns:
 def _matrix(array: npt.NDArray[Any], dtype: np.dtype[Any] | None) -> Matrix:
     if dtype is None:
         dtype = _FLOAT32 if fits_float32(array.dtype) else _FLOAT64
-    with np.errstate(over="ignore"):
-        matrix: Matrix = np.ascontiguousarray(array, dtype=dtype)
+    matrix: Matrix
+    if array.dtype.kind == "f" and array.itemsize > dtype.itemsize:  # otherwise nothing overflows, and errstate costs
+        with np.errstate(over="ignore"):
+            matrix = np.ascontiguousarray(array, dtype=dtype)
+    else:
+        matrix = np.ascontiguousarray(array, dtype=dtype)
     return matrix if matrix.flags.aligned else matrix.copy()
 
 
@@ -157,7 +161,7 @@ def _masked(column: np.ma.MaskedArray[Any, Any], name: str) -> Values:
     mask = np.ma.getmaskarray(column)
     values = from_array(column.data, name)
     if isinstance(values.data, list):
-        return Values([None if masked else value for value, masked in zip(values.data, mask.tolist())])
+        return Values([None if masked else value for value, masked in zip(values.data, mask.tolist(), strict=True)])
     return Values(values.data, mask)
 
 

@@ -50,7 +50,7 @@ def from_pandas(
         frame = frame.iloc[:, positions]
         positions = list(range(len(positions)))
     columns = [series for _, series in frame.items()]  # three times as fast as iloc for each
-    return [[_column(columns[position], name) for position, name in zip(positions, names)]]
+    return [[_column(columns[position], name) for position, name in zip(positions, names, strict=True)]]
 
 
 def _column(series: Any, name: str) -> Values:

@@ -29,7 +29,8 @@ def from_interchange(frame: Any, match: Callable[[list[str]], list[int]], names:
     """The model's columns of a frame: one batch per chunk."""
     positions = match([str(name) for name in frame.column_names()])
     return [
-        [_exported(chunk, position, name) for position, name in zip(positions, names)] for chunk in frame.get_chunks()
+        [_exported(chunk, position, name) for position, name in zip(positions, names, strict=True)]
+        for chunk in frame.get_chunks()
     ]
 
 
@@ -119,4 +120,5 @@ def _copied(buffer: Any, dtype: np.dtype[Any], offset: int, length: int) -> npt.
             f"expected a buffer of {(offset + length) * dtype.itemsize} bytes, got one of {buffer.bufsize}"
         )
     memory = (ctypes.c_char * (length * dtype.itemsize)).from_address(buffer.ptr + offset * dtype.itemsize)
-    return np.frombuffer(memoryview(memory), dtype).copy()
+    copied: npt.NDArray[Any] = np.frombuffer(memoryview(memory), dtype).copy()
+    return copied

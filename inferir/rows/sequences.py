@@ -92,7 +92,7 @@ def columns_of_rows(rows: Sequence[Any], names: Sequence[str], first_row: int) -
         if len(row) != width:
             raise DimensionError(f"row {number}: expected {width} values, as in row {first_row}, got {len(row)}")
     check_width(len(names), width)
-    return [_objects(column, name, first_row) for column, name in zip(zip(*rows), names)]
+    return [_objects(column, name, first_row) for column, name in zip(zip(*rows, strict=True), names, strict=False)]
 
 
 def from_columns(
@@ -100,8 +100,11 @@ def from_columns(
 ) -> list[list[Values]]:
     """A mapping of column names to one-dimensional arrays or lists of the same length."""
     came = list(columns.values())
-    batch = [_column(came[position], name) for position, name in zip(match([str(key) for key in columns]), names)]
-    for values, name in zip(batch, names):
+    batch = [
+        _column(came[position], name)
+        for position, name in zip(match([str(key) for key in columns]), names, strict=True)
+    ]
+    for values, name in zip(batch, names, strict=True):
         if len(values) != len(batch[0]):
             raise DimensionError(
                 f"column {name!r}: expected {len(batch[0])} values, as in column {names[0]!r}, got {len(values)}"

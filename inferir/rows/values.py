@@ -1,7 +1,7 @@
 """One column's values in the three forms in which they come, and columns -> matrix.
 
-A column's values are a NumPy array of numbers, a list of Python objects, or positions in a dictionary of either. Numbers
-are written straight into the matrix in its own dtype, so that an integer is rounded once.
+A column's values are a NumPy array of numbers, a list of Python objects, or positions in a dictionary of either.
+Numbers are written straight into the matrix in its own dtype, so that an integer is rounded once.
 
     number column      numbers and booleans; None, NaN, null are NaN; text, dates, complex numbers are refused
     category column    see categories.py
@@ -75,7 +75,7 @@ def fits_float32(dtype: np.dtype[Any]) -> bool:
 
 def target_dtype(columns: Sequence[Values], codes: Sequence[CategoryCodes | None]) -> np.dtype[Any]:
     """float32 if there are number columns and all of them are float32 or float16, else float64."""
-    numbers = [values for values, code in zip(columns, codes) if code is None]
+    numbers = [values for values, code in zip(columns, codes, strict=True) if code is None]
     return _FLOAT32 if numbers and all(map(_is_float32, numbers)) else _FLOAT64
 
 
@@ -94,8 +94,8 @@ def assemble(
 ) -> Matrix:
     """The matrix of `batches`, each one Values per column in the model's order.
 
-    `codes` holds what encodes each category column, None for a number column. `first_row` is the number that errors give
-    to the first row.
+    `codes` holds what encodes each category column, None for a number column. `first_row` is the number that errors
+    give to the first row.
     """
     matrix: Matrix = np.empty((sum(len(batch[0]) for batch in batches), len(names)), dtype)
     start = 0
@@ -106,7 +106,7 @@ def assemble(
                 _numbers(values, dtype, name, first_row + start)
                 if code is None
                 else _codes(values, code, name, first_row + start)
-                for values, name, code in zip(batch, names, codes)
+                for values, name, code in zip(batch, names, codes, strict=True)
             ]
             for top in range(0, len(part), _BLOCK_ROWS):
                 block = part[top : top + _BLOCK_ROWS]
@@ -167,7 +167,8 @@ def _spread(values: Values, entries: npt.NDArray[Any] | list[Any], name: str) ->
         )
     if values.missing is not None:  # a missing position may be any number
         positions = np.where(values.missing, len(entries), positions)
-    return with_missing[positions]
+    spread: npt.NDArray[Any] = with_missing[positions]
+    return spread
 
 
 def _object_codes(objects: list[Any], codes: CategoryCodes, name: str, first_row: int) -> npt.NDArray[np.float64]:

@@ -82,7 +82,7 @@ class TestArrays:
     @given(hnp.arrays(st.sampled_from([np.int64, np.uint64]), st.tuples(st.integers(1, 4), st.just(3))))
     def test_integers_are_rounded_once(self, matrix: np.ndarray) -> None:
         # The nearest float32 of an integer, found by comparing exact integers.
-        for came, encoded in zip(matrix.ravel().tolist(), THREE.encode(matrix, "float32").ravel()):
+        for came, encoded in zip(matrix.ravel().tolist(), THREE.encode(matrix, "float32").ravel(), strict=True):
             error = abs(int(encoded) - came)
             for neighbour in (np.nextafter(encoded, np.float32(-np.inf)), np.nextafter(encoded, np.float32(np.inf))):
                 assert error <= abs(int(neighbour) - came)
@@ -194,7 +194,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("rows", ["abc", b"abc", bytearray(3), 5, None, {1, 2}, (x for x in "ab")])
     def test_no_rows_at_all(self, rows: object) -> None:
-        with pytest.raises(InvalidInputError, match="expected a NumPy array, .* got builtins"):
+        with pytest.raises(InvalidInputError, match=r"expected a NumPy array, .* got builtins"):
             THREE.encode(rows)
 
     def test_what_another_library_raises_is_told(self) -> None:

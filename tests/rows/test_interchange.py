@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import warnings
 from typing import Any
 
@@ -75,7 +74,7 @@ def test_names() -> None:
 
 
 def test_dates() -> None:
-    frame = pd.DataFrame({"a": [datetime.datetime(2020, 1, 1)], "c": ["red"]})
+    frame = pd.DataFrame({"a": np.array(["2020-01-01"], "datetime64[ns]"), "c": ["red"]})
     with pytest.raises(InvalidInputError, match="column 'a': expected numbers or text, got datetime"):
         MIXED.encode(Frame(frame))
 
