@@ -11,6 +11,7 @@ from inferir.kernels.jit import _math
 from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar, scalar_reassociated
 
 EUCLIDEAN, MANHATTAN, CHEBYSHEV, MINKOWSKI, COSINE = range(5)
+TINY_NORM = 10 * 2.220446049250313e-16
 
 _power = _math.power
 
@@ -38,8 +39,9 @@ def reduced_distance(x, i, points, j, metric, p):
             dot += x[i, f] * points[j, f]
             xx += x[i, f] * x[i, f]
             yy += points[j, f] * points[j, f]
-        norm = np.sqrt(xx) * np.sqrt(yy)
-        total = 1.0 - dot / norm if norm != 0.0 else 1.0
+        x_norm, y_norm = np.sqrt(xx), np.sqrt(yy)
+        x_norm, y_norm = 1.0 if x_norm < TINY_NORM else x_norm, 1.0 if y_norm < TINY_NORM else y_norm
+        total = 1.0 - dot / (x_norm * y_norm)
         total = 0.0 if total < 0.0 else total
         total = 2.0 if total > 2.0 else total
     return total
@@ -58,7 +60,8 @@ def distances(x, points, metric, p, out):
     """out[i, j] = distance of row i to points[j].
 
     euclidean sqrt(sum d**2), manhattan sum |d|, chebyshev max |d|, minkowski (sum |d|**p)**(1/p),
-    cosine 1 - x.y / (|x| |y|), 1 where either norm is 0. NaN gives NaN, but chebyshev passes over it.
+    cosine 1 - x.y / (|x| |y|), where a norm below ten machine epsilons is taken for 1 (scikit-learn's normalize).
+    NaN gives NaN, but chebyshev passes over it.
     """
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(points.shape[0])):

@@ -31,14 +31,20 @@ def product(x, i, support, s, kind):
 
 
 @scalar
-def similarity_of(product, kind, gamma, coef0, degree):
-    """K(u, v): u.v, (gamma u.v + coef0)**degree, exp(-gamma |u - v|**2), tanh(gamma u.v + coef0)."""
-    if kind == LINEAR:
-        return product
+def finish_similarities(similarity, kind, gamma, coef0, degree):
+    """From products to K(u, v): u.v, (gamma u.v + coef0)**degree, exp(-gamma |u - v|**2), tanh(gamma u.v + coef0).
+
+    A loop for each, so that exp and tanh are taken lane by lane.
+    """
     if kind == RBF:
-        return _exp(-gamma * product)
-    product = gamma * product + coef0
-    return _integer_power(product, degree) if kind == POLY else _tanh(product)
+        for s in range(np.uint64(similarity.shape[0])):
+            similarity[s] = _exp(-gamma * similarity[s])
+    elif kind == POLY:
+        for s in range(np.uint64(similarity.shape[0])):
+            similarity[s] = _integer_power(gamma * similarity[s] + coef0, degree)
+    elif kind == SIGMOID:
+        for s in range(np.uint64(similarity.shape[0])):
+            similarity[s] = _tanh(gamma * similarity[s] + coef0)
 
 
 @kernel_reassociated
@@ -52,8 +58,7 @@ def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coe
     for i in range(np.uint64(x.shape[0])):
         for s in range(np.uint64(support.shape[0])):
             similarity[s] = product(x, i, support, s, kind)
-        for s in range(np.uint64(support.shape[0])):  # on its own, so that exp and tanh are taken lane by lane
-            similarity[s] = similarity_of(similarity[s], kind, gamma, coef0, degree)
+        finish_similarities(similarity, kind, gamma, coef0, degree)
         if n_classes == 1:
             total = 0.0
             for s in range(np.uint64(support.shape[0])):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.reference._types import Floats, Integers
+from inferir.kernels.reference.activation import sigmoid
 
 
 def argmax(x: Floats, out: Integers) -> None:
@@ -56,7 +57,7 @@ def weighted_median(x: Floats, weight: Floats, order: Integers, out: Floats) -> 
 
 def calibrate(x: Floats, slope: Floats, offset: Floats, out: Floats) -> None:
     """out = 1 / (1 + exp(-(slope x + offset)))."""
-    out[:] = 1 / (1 + np.exp(-(slope * x + offset)))
+    sigmoid(slope * x + offset, 1.0, out)
 
 
 def interpolate(x: Floats, begin: Integers, knot: Floats, value: Floats, out: Floats) -> None:

@@ -13,9 +13,11 @@ def _cosine_distances(x: Floats, points: Floats) -> Floats:
     def dot(a: Floats, b: Floats) -> Floats:
         return np.asarray(np.cumsum(a * b, axis=-1)[..., -1])
 
-    norms = np.sqrt(dot(x, x))[:, None] * np.sqrt(dot(points, points))
-    cosine = np.where(norms == 0, 0.0, dot(x[:, None, :], points) / norms)
-    return np.asarray(np.clip(1 - cosine, 0, 2))
+    def norm(a: Floats) -> Floats:
+        length = np.sqrt(dot(a, a))
+        return np.where(length < 10 * np.finfo(np.float64).eps, 1.0, length)
+
+    return np.asarray(np.clip(1 - dot(x[:, None, :], points) / (norm(x)[:, None] * norm(points)), 0, 2))
 
 
 def _reduced_distances(x: Floats, points: Floats, metric: int, p: float) -> Floats:

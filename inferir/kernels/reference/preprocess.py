@@ -158,8 +158,8 @@ def quantile(x: Floats, quantiles: Floats, references: Floats, normal: int, out:
         if normal:
             place[column + threshold > knots[-1]] = 1
             place[column - threshold < knots[0]] = 0
-            end = quantile_of(threshold - float(np.spacing(1)))
-            place = np.clip([quantile_of(float(p)) for p in place], end, -end)
+            edge = threshold - float(np.spacing(1))
+            place = np.clip([quantile_of(float(p)) for p in place], quantile_of(edge), quantile_of(1 - edge))
         else:
             place[column == knots[-1]] = 1
             place[column == knots[0]] = 0

@@ -1,0 +1,136 @@
+"""Distances and neighbours against their NumPy twins and scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.spatial.distance
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics.pairwise import cosine_distances
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
+
+from tests.kernels.twins import Array, assert_close, call, check, examples, matrices
+
+METRICS = ["euclidean", "manhattan", "chebyshev", "minkowski", "cosine"]
+SCIPY = {"manhattan": "cityblock"}
+POWERS = st.sampled_from([1.0, 1.5, 2.0, 3.0, 4.5, 70.0])
+
+
+def cdist(x: Array, points: Array, metric: str, p: float) -> Array:
+    """SciPy's distances; scikit-learn's for cosine, where SciPy has NaN for a vector of zeros."""
+    if metric == "cosine":
+        return cosine_distances(x, points)
+    options = {"p": p} if metric == "minkowski" else {}
+    return scipy.spatial.distance.cdist(x, points, SCIPY.get(metric, metric), **options)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(m=st.integers(1, 9), p=POWERS, data=st.data())
+@examples(25)
+def test_distances(metric: str, m: int, p: float, data: Any) -> None:
+    limit = 1e3 if metric == "minkowski" else 1e100
+    x = data.draw(matrices(columns=(1, 11), limit=limit))
+    points = data.draw(matrices(rows=m, columns=x.shape[1], finite=True, limit=limit))
+    given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": p}
+    size = 1.0 if metric == "cosine" else 1e-200  # squares below that are gone
+    out = check("distances", given, relative=1e-10, size=size)["out"]
+    plain = (np.abs(x) < 1e50).all(axis=1)
+    if plain.any() and p < 5:
+        assert_close(out[plain], cdist(x[plain], points, metric, p), relative=1e-10, size=size + 1e-60)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(m=st.integers(1, 40), p=POWERS, data=st.data())
+@examples(25)
+def test_nearest_of_tied_points(metric: str, m: int, p: float, data: Any) -> None:
+    """On a grid, distances tie; a whole power keeps them exact."""
+    grid = st.integers(-3, 3)
+    d = data.draw(st.integers(1, 3))
+    x = data.draw(hnp.arrays(np.float64, (data.draw(st.sampled_from([0, 1, 2, 5])), d), elements=grid))
+    points = data.draw(hnp.arrays(np.float64, (m, d), elements=grid))
+    p = np.floor(min(p, 8))
+    sizes = {"k": data.draw(st.integers(1, m))}
+    given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": p}
+    check("nearest", given, sizes, **({"relative": 1e-10} if metric == "minkowski" else {}))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(m=st.integers(1, 60), data=st.data())
+@examples(15)
+def test_nearest_of_any_points(metric: str, m: int, data: Any) -> None:
+    x = data.draw(matrices(columns=(1, 5), limit=1e100))
+    points = data.draw(matrices(rows=m, columns=x.shape[1], finite=True, limit=1e100))
+    k = data.draw(st.integers(1, m))
+    given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": 2.0}
+    found, right = (call(backend, "nearest", given, {"k": k}) for backend in ("jit", "reference"))
+    size = 1.0 if metric == "cosine" else 1e-200
+    assert_close(np.sort(found["out"], axis=1), np.sort(right["out"], axis=1), relative=1e-10, size=size)
+    distances = call("reference", "distances", given)["out"]
+    chosen = np.take_along_axis(distances, found["index"], axis=1)
+    there = np.isfinite(found["out"])  # a distance that is infinite or NaN finds no place in the heap
+    assert_close(found["out"][there], chosen[there], relative=1e-10, size=size)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_scikit_learns_neighbours(metric: str) -> None:
+    random = np.random.default_rng(1)
+    metrics = {"metric": "minkowski", "p": 3} if metric == "minkowski" else {"metric": metric}
+    on_grid = random.integers(-2, 3, (200, 3)).astype(float), random.integers(-2, 3, (90, 3)).astype(float)
+    anywhere = random.normal(size=(250, 6)), random.normal(size=(70, 6))
+    for points, x in [anywhere] if metric == "cosine" else [on_grid, anywhere]:  # cosine ties are decided by rounding
+        for k in (1, 5, 16):
+            model = NearestNeighbors(n_neighbors=k, algorithm="brute", **metrics).fit(points)
+            distance, index = model.kneighbors(x)
+            given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": 3.0}
+            ours = call("jit", "nearest", given, {"k": k})
+            np.testing.assert_array_equal(np.sort(ours["index"], axis=1), np.sort(index, axis=1))
+            assert_close(np.sort(ours["out"], axis=1), distance, relative=1e-10, size=1e-3)
+
+
+@st.composite
+def neighbours(draw: Any, m: int) -> dict[str, Any]:
+    """Indices into m points with distances: zeros, ones so small that their inverse is infinite, and infinite ones."""
+    shape = (draw(st.sampled_from([0, 1, 2, 7])), draw(st.integers(1, 5)))
+    distances = st.sampled_from([0.0, 5e-324, 1e-310, 1e300, np.inf]) | st.floats(0, 10)
+    return {
+        "index": draw(hnp.arrays(np.int64, shape, elements=st.integers(0, m - 1))),
+        "distance": draw(hnp.arrays(np.float64, shape, elements=distances)),
+        "by_distance": draw(st.integers(0, 1)),
+    }
+
+
+@given(m=st.integers(1, 6), classes=st.integers(1, 4), data=st.data())
+@examples(60)
+def test_vote(m: int, classes: int, data: Any) -> None:
+    label = data.draw(hnp.arrays(np.int64, m, elements=st.integers(0, classes - 1)))
+    out = check("vote_neighbors", {**data.draw(neighbours(m)), "label": label}, {"c": classes}, relative=1e-12)["out"]
+    total = out.sum(axis=1)
+    assert ((np.abs(total - 1) < 1e-12) | (total == 0)).all()
+
+
+@given(m=st.integers(1, 6), v=st.integers(1, 3), data=st.data())
+@examples(60)
+def test_average(m: int, v: int, data: Any) -> None:
+    target = data.draw(hnp.arrays(np.float64, (m, v), elements=st.floats(-100, 100)))
+    check("average_neighbors", {**data.draw(neighbours(m)), "target": target}, relative=1e-12, size=100.0)
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_scikit_learns_answers(weights: str) -> None:
+    random = np.random.default_rng(2)
+    points, x = random.normal(size=(120, 3)), random.normal(size=(40, 3))
+    x[:5] = points[:5]
+    y = random.integers(0, 4, 120)
+    classifier = KNeighborsClassifier(7, weights=weights, algorithm="brute").fit(points, y)
+    regressor = KNeighborsRegressor(7, weights=weights, algorithm="brute").fit(points, np.column_stack([y, y**2]))
+    given = {"x": x, "points": points, "metric": 0, "p": 2.0}
+    found = call("jit", "nearest", given, {"k": 7})
+    neighbours = {"index": found["index"], "distance": found["out"], "by_distance": weights == "distance"}
+    votes = call("jit", "vote_neighbors", {**neighbours, "label": y}, {"c": 4})["out"]
+    assert_close(votes, classifier.predict_proba(x), relative=1e-10)
+    means = call("jit", "average_neighbors", {**neighbours, "target": np.column_stack([y, y**2])})["out"]
+    assert_close(means, regressor.predict(x), relative=1e-10)
