@@ -40,6 +40,7 @@ _FAMILIES = {
     """,
     "linear": """
         matmul: x T[n,d], coef T[k,d], intercept T[k], out T[n,k]
+        linear_in_order: x f32[n,d], coef f32[k,d], intercept f32[k], out f32[n,k]
     """,
     "projection": """
         project: x f64[n,d], mean f64[d], components f64[k,d], scale f64[k], out f64[n,k]
@@ -47,6 +48,8 @@ _FAMILIES = {
     "activation": """
         sigmoid: x T[n,k], scale f64, out T[n,k]
         softmax: x T[n,k], out T[n,k]
+        sigmoid_stepwise: x f32[n,k], out f32[n,k]
+        softmax_stepwise: x f32[n,k], out f32[n,k]
         exp: x T[n,k], out T[n,k]
         exp2: x T[n,k], scale f64, out T[n,k]
         log: x T[n,k], out T[n,k]

@@ -9,7 +9,7 @@ from inferir.operators._binder import Binder, Value
 
 def _plain(name: str) -> Callable[[Binder], Value]:
     def bind(b: Binder) -> Value:
-        return b.call(name, b.input())
+        return b.call(name, b.some())
 
     bind.__name__, bind.__doc__ = name, f"out = {name} of x."
     return bind
@@ -23,7 +23,17 @@ def _scaled(name: str) -> Callable[[Binder], Value]:
     return bind
 
 
+def _stepwise(name: str) -> Callable[[Binder], Value]:
+    def bind(b: Binder) -> Value:
+        b.some()
+        return b.call(name, b.input("f32"))
+
+    bind.__name__, bind.__doc__ = name, f"out = {name} of x, in float32 steps as XGBoost takes it."
+    return bind
+
+
 OPERATORS = {
+    **{name: _stepwise(name) for name in ("sigmoid_stepwise", "softmax_stepwise")},
     **{name: _scaled(name) for name in ("sigmoid", "exp2")},
     **{
         name: _plain(name)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from inferir.errors import FileAccessError, UnsupportedModelError
-from inferir.formats.importers import catboost, lightgbm, sklearn
+from inferir.formats.importers import catboost, lightgbm, sklearn, xgboost
 from inferir.formats.importers._builder import Answers, Builder, Rows
 from inferir.formats.spec import ModelSpec
 
@@ -27,6 +27,7 @@ CLASSES: dict[str, str] = {
     **sklearn.CLASSES,
     **lightgbm.CLASSES,
     **catboost.CLASSES,
+    **xgboost.CLASSES,
 }
 
 #: Kind of file -> how its first bytes look, and the "module:function" that takes all bytes and returns
@@ -37,6 +38,8 @@ FILES: dict[str, tuple[str, str]] = {
         r'\s*\{\s*"(ctr_data|features_info|model_info|oblivious_trees|scale_and_bias|trees)"\s*:',
         "catboost.model:json_file",
     ),
+    "XGBoost JSON": (r'\s*\{\s*"(learner|version)"\s*:', "xgboost.booster:model_file"),
+    "XGBoost UBJSON": (r"\{[iUIlL]\x00*\x07(learner|version)", "xgboost.booster:model_file"),
 }
 
 #: Bytes of a file that are looked at to tell its kind.
@@ -45,6 +48,7 @@ _HEAD_BYTES = 4096
 #: Kind of file that cannot be read -> how its first bytes look, and what to do.
 _HINTS: dict[str, tuple[str, str]] = {
     "CatBoost's binary": ("CBM1", "save the model with format='json'"),
+    "XGBoost's old binary": ("binf", 'load it with the XGBoost that wrote it and use save_model("model.json")'),
     "a pickle": (r"\x80[\x02-\x05]", "loading one runs code; load it yourself and convert the object"),
 }
 

@@ -40,6 +40,39 @@ def softmax(x, out):
 
 
 @kernel
+def sigmoid_stepwise(x, out):
+    """out = 1 / (1 + exp(-x)) with every step rounded to float32, x at least -88.7: XGBoost's (common::Sigmoid).
+
+    Its 1 - p is far from the exact one where p is near 1, and part of its answer.
+    """
+    one, most = np.float32(1.0), np.float32(88.7)
+    for i in range(np.uint64(x.shape[0])):
+        for j in range(np.uint64(x.shape[1])):
+            value = -x[i, j]
+            power = np.float32(_exp(most if value > most else value))
+            out[i, j] = one / (power + one)
+
+
+@kernel
+def softmax_stepwise(x, out):
+    """Softmax with every step rounded to float32: differences, exponentials, their sum (taken in double), quotients.
+
+    XGBoost's (common::Softmax). Of classes whose probabilities it cannot tell apart, it takes the first: so must we.
+    """
+    for i in range(np.uint64(x.shape[0])):
+        peak = x[i, 0]
+        for j in range(np.uint64(1), np.uint64(x.shape[1])):
+            peak = x[i, j] if x[i, j] > peak else peak
+        total = np.float64(0.0)
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = _exp(x[i, j] - peak)
+            total += np.float64(out[i, j])
+        divisor = np.float32(total)
+        for j in range(np.uint64(x.shape[1])):
+            out[i, j] = out[i, j] / divisor
+
+
+@kernel
 def exp(x, out):
     """out = e**x."""
     for i in range(np.uint64(x.shape[0])):

@@ -17,8 +17,8 @@ def _double(x: Floats) -> Floats:
 def sigmoid(x: Floats, scale: float, out: Floats) -> None:
     """out = 1 / (1 + exp(-scale x))."""
     z = scale * _double(x)
-    out[:] = np.where(z >= 0, 1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z)))
-    out[z > 700] = 1  # exp(z) is infinite, and infinity over itself was chosen for no z, but NaN is
+    e = np.exp(-np.abs(z))
+    out[:] = np.where(z >= 0, 1, e) / (1 + e)
 
 
 def softmax(x: Floats, out: Floats) -> None:
@@ -26,6 +26,18 @@ def softmax(x: Floats, out: Floats) -> None:
     z = _double(x)
     weight = np.exp(z - z.max(axis=1, keepdims=True))
     out[:] = weight / np.cumsum(weight, axis=1)[:, -1:]
+
+
+def sigmoid_stepwise(x: Floats, out: Floats) -> None:
+    """out = 1 / (1 + exp(-x)), every step rounded to float32, x at least -88.7."""
+    power = np.exp(_double(np.minimum(-x, np.float32(88.7)))).astype(np.float32)
+    out[:] = np.float32(1) / (np.float32(1) + power)
+
+
+def softmax_stepwise(x: Floats, out: Floats) -> None:
+    """out = softmax of each row, every step rounded to float32."""
+    weight = np.exp(_double(x - x.max(axis=1, keepdims=True))).astype(np.float32)
+    out[:] = weight / np.cumsum(_double(weight), axis=1)[:, -1:].astype(np.float32)
 
 
 def exp(x: Floats, out: Floats) -> None:

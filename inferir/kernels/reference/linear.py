@@ -13,3 +13,11 @@ def matmul(x: Floats, coef: Floats, intercept: Floats, out: Floats) -> None:
     for f in range(x.shape[1]):
         total += np.outer(x[:, f].astype(np.float64), coef[:, f].astype(np.float64))
     out[:] = total + intercept
+
+
+def linear_in_order(x: Floats, coef: Floats, intercept: Floats, out: Floats) -> None:
+    """out = intercept + x0 coef0 + x1 coef1 + ..., each step rounded to float32; NaN adds nothing."""
+    out[:] = intercept
+    for f in range(x.shape[1]):
+        column = x[:, f : f + 1]
+        out[:] = np.where(np.isnan(column), out, out + column * coef[:, f])

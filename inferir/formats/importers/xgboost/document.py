@@ -7,6 +7,7 @@ but for the rounding of a float to float32, in which XGBoost holds every number 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferir.errors import ModelLoadError, UnsupportedModelError
+from inferir.errors import ModelLoadError
 from inferir.formats.importers.xgboost import ubjson
 
 __all__ = ["Fields", "parse"]
@@ -24,11 +25,6 @@ Array = npt.NDArray[Any]
 
 def parse(data: bytes) -> Fields:
     """The document in `data`, JSON or UBJSON. Raises FormatError."""
-    if data[:4] == b"binf":
-        raise UnsupportedModelError(
-            "XGBoost's old binary format; expected JSON or UBJSON: load it with the XGBoost that wrote it and use "
-            'save_model("model.json")'
-        )
     document = ubjson.loads(data) if data[1:2] in b"iUIlL" else _json(data)
     if not isinstance(document, dict):
         raise ModelLoadError(f"XGBoost model: expected an object, got {type(document).__name__}")
@@ -89,10 +85,8 @@ class Fields:
     def integer(self, key: str, least: int, most: int) -> int:
         value = self.members.get(key)
         if isinstance(value, str) and len(value) < 20:
-            try:
+            with contextlib.suppress(ValueError):
                 value = int(value)
-            except ValueError:
-                pass
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             raise self.error(key, f"a whole number from {least} to {most}")
         return value

@@ -16,6 +16,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from inferir.formats.spec import Task
+
 __all__ = ["LABEL_MARGIN", "OBJECTIVES", "Objective", "base_margins", "log32"]
 
 Array = npt.NDArray[Any]
@@ -33,7 +35,7 @@ class Objective:
     identity  the margin itself
     """
 
-    task: str
+    task: Task
     link: str
     base: str = "identity"
 
@@ -98,6 +100,6 @@ def log32(x: np.float32) -> np.float32:
 
     glibc's is, for one float32 in 350, not the one nearest to the logarithm; the base margin is in every sum.
     """
-    if not x > 0:
-        return np.float32(-np.inf if x == 0 else np.nan)
-    return np.float32(_logf()(float(x)))
+    answer = _logf()(float(x)) if x > 0 else -math.inf if x == 0 else math.nan
+    nearest: np.float32 = np.float32(answer)
+    return nearest

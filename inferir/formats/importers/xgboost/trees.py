@@ -33,10 +33,11 @@ MAX_SET_WORDS = 2**26
 
 
 def read_forest(
-    model: Fields, n_columns: int, base: Array, weights: Array | None, iterations: int | None, in_place: bool
+    model: Fields, position: Array, base: Array, weights: Array | None, iterations: int | None, in_place: bool
 ) -> Forest:
     """The trees of `model` ("gbtree_model_param", "trees", "tree_info").
 
+    position    where in the rows each column of the model stands
     base        base margins, float32, one per output
     weights     of dart's trees, in the order of their ids
     iterations  how many boosting rounds count; None: all
@@ -54,7 +55,7 @@ def read_forest(
         raise ModelLoadError(f"XGBoost model, weight_drop: expected {n_trees} weights, got {len(weights)}")
     forest = Forest("f32", "f32")
     for number in _order(model, trees)[: _n_counted(model, parameters, n_trees, len(base), iterations)]:
-        tree = _read_tree(trees[number], forest, n_columns, len(base))
+        tree = _read_tree(trees[number], forest, position, len(base))
         tree.target = int(target[len(forest.trees)]) if tree.value.shape[1] < len(base) else 0
         if weights is not None:
             leaf, outputs = tree.value, base[tree.target : tree.target + tree.value.shape[1]]
@@ -86,15 +87,16 @@ def _n_counted(model: Fields, parameters: Fields, n_trees: int, outputs: int, it
     return min(n_trees, iterations * parameters.integer("num_parallel_tree", 1, 2**31 - 1) * outputs)
 
 
-def _read_tree(fields: Fields, forest: Forest, n_columns: int, outputs: int) -> Tree:
+def _read_tree(fields: Fields, forest: Forest, position: Array, outputs: int) -> Tree:
     parameters = fields.object("tree_param")
     n = parameters.integer("num_nodes", 1, 2**31 - 1)
     left, right = (fields.array(key, np.int64, n) for key in ("left_children", "right_children"))
     inner = left >= 0
     _check_shape(fields, left, right, inner)
     split_index = fields.array("split_indices", np.int64, n)
-    if inner.any() and not 0 <= split_index[inner].min() <= split_index[inner].max() < n_columns:
-        raise fields.error("split_indices", f"numbers of columns below {n_columns}")
+    if inner.any() and not 0 <= split_index[inner].min() <= split_index[inner].max() < len(position):
+        raise fields.error("split_indices", f"numbers of columns below {len(position)}")
+    split_index[inner] = position[split_index[inner]]
     condition = fields.array("split_conditions", np.float32, n)
     flags = np.where(fields.array("default_left", np.uint8, n) != 0, DEFAULT_LEFT, 0).astype(np.uint8)
     categorical = _categorical(fields, n) & inner
@@ -120,7 +122,7 @@ def _check_shape(fields: Fields, left: Array, right: Array, inner: Array) -> Non
 def _leaf_values(fields: Fields, n: int, outputs: int, condition: Array, right: Array) -> Array:
     """What each node adds if it is a leaf, (nodes, 1) or (nodes, outputs).
 
-    A leaf of one output has its value for a split condition. Vector leaves are rows of base_weights; since 3.1 of
+    A leaf of one output has its value for a split condition. Vector leaves are rows of base_weights; since 3.2 of
     leaf_weights, whose number a leaf has for its right child.
     """
     width = fields.object("tree_param").integer("size_leaf_vector", 0, 2**31 - 1)
@@ -146,9 +148,7 @@ def _category_sets(fields: Fields, categorical: Array) -> list[tuple[int, Array]
     """Each categorical node with the categories that go right."""
     if not categorical.any():
         return []
-    nodes, begin, size = (
-        fields.array(f"categories_{key}", np.int64) for key in ("nodes", "segments", "sizes")
-    )
+    nodes, begin, size = (fields.array(f"categories_{key}", np.int64) for key in ("nodes", "segments", "sizes"))
     members = fields.array("categories", np.int64)
     if not len(nodes) == len(begin) == len(size):
         raise fields.error("categories_nodes", "as many as categories_segments and categories_sizes")

@@ -22,7 +22,7 @@ __all__ = ["MAX_DEPTH", "loads"]
 #: XGBoost's own documents are eight deep.
 MAX_DEPTH = 32
 
-_NUMBERS = {
+_NUMBERS: dict[str, np.dtype[Any]] = {
     "i": np.dtype(">i1"),
     "U": np.dtype(">u1"),
     "I": np.dtype(">i2"),
