@@ -44,9 +44,10 @@ def in_category_set(value, chosen, truncate, category_begin, category_words):
     begin = category_begin[chosen]
     n_categories = 32 * (category_begin[chosen + 1] - begin)
     above = value > -1.0 if truncate else value >= 0.0
-    if not (above and value < n_categories):
+    whole = max(value, 0.0)  # before it is compared: -0.5 is category 0, which an empty set has not
+    if not (above and whole < n_categories):
         return np.int32(-1)
-    category = np.uint32(max(value, 0.0))
+    category = np.uint32(whole)
     return np.int32((category_words[begin + (category >> 5)] >> (category & 31)) & 1)
 
 
@@ -187,7 +188,8 @@ def forest_leaves(x, split_index, threshold, left_child, node_flags, category_be
 def linear_leaves(x, leaf, leaf_value, leaf_const, coef_begin, coef_index, coef, tree_target, base, out):
     """Sum over trees of leaf_const + coef . x, or of leaf_value where a column that the leaf uses is NaN.
 
-    LightGBM's linear trees (Shi et al. 2018, arXiv:1802.05640; Tree::Predict in LightGBM's tree.h).
+    LightGBM's linear trees (Shi et al. 2018, arXiv:1802.05640; Tree::Predict in LightGBM's tree.h). LightGBM drops what
+    is within +-1e-35f from a row, so it counts as 0.
     """
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(base.shape[0])):
@@ -198,12 +200,82 @@ def linear_leaves(x, leaf, leaf_value, leaf_const, coef_begin, coef_index, coef,
             for q in range(np.uint64(coef_begin[chosen]), np.uint64(coef_begin[chosen + np.uint32(1)])):
                 value = x[i, np.uint64(coef_index[q])]
                 missing |= value != value
-                total += coef[q] * value
+                total += coef[q] * (0.0 if -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD else value)
             out[i, np.uint32(tree_target[t])] += leaf_value[chosen] if missing else total
 
 
+@scalar
+def symmetric_leaf(x, row, begin, end, split_index, threshold, nan_right, equal):
+    """The leaf number of `row` in the symmetric tree whose splits are `begin` to `end`, lowest bit first."""
+    leaf, q = np.uint64(0), end
+    while q > begin:
+        q -= np.uint64(1)
+        value, border = x[row, np.uint64(split_index[q])], threshold[q]
+        yes = value == border if equal[q] else (value > border) | ((value != value) & (nan_right[q] != 0))
+        leaf = (leaf << np.uint64(1)) | np.uint64(yes)
+    return leaf
+
+
+@scalar
+def set_bits(columns, rows, q, level, split_index, threshold, nan_right, equal, position):
+    """Answers of split `q` as bit `level` of the rows' leaf numbers."""
+    column, border, bit = np.uint64(split_index[q]), threshold[q], np.int32(1 << level)
+    if equal[q]:
+        for r in range(rows):
+            position[r] |= bit if columns[column, r] == border else np.int32(0)
+    elif nan_right[q]:
+        for r in range(rows):
+            position[r] |= np.int32(0) if columns[column, r] <= border else bit
+    else:
+        for r in range(rows):
+            position[r] |= bit if columns[column, r] > border else np.int32(0)
+
+
+@scalar
+def set_three_bits(columns, rows, q, level, split_index, threshold, position):
+    """As `set_bits` for splits q, q + 1 and q + 2 that ask for `>` only: positions are loaded and stored once."""
+    q1, q2 = q + np.uint64(1), q + np.uint64(2)
+    column0, column1, column2 = np.uint64(split_index[q]), np.uint64(split_index[q1]), np.uint64(split_index[q2])
+    border0, border1, border2 = threshold[q], threshold[q1], threshold[q2]
+    bit0, bit1, bit2 = np.int32(1 << level), np.int32(2 << level), np.int32(4 << level)
+    for r in range(rows):
+        low = bit0 if columns[column0, r] > border0 else np.int32(0)
+        middle = bit1 if columns[column1, r] > border1 else np.int32(0)
+        high = bit2 if columns[column2, r] > border2 else np.int32(0)
+        position[r] |= low | middle | high
+
+
+@scalar
+def set_positions(columns, rows, begin, end, split_index, threshold, nan_right, equal, position):
+    """Leaf numbers of a block of rows in the symmetric tree whose splits are `begin` to `end`."""
+    for r in range(rows):
+        position[r] = 0
+    q, level = begin, np.int32(0)
+    while q < end:
+        q1, q2 = q + np.uint64(1), q + np.uint64(2)
+        if q2 < end and (equal[q] | equal[q1] | equal[q2] | nan_right[q] | nan_right[q1] | nan_right[q2]) == 0:
+            set_three_bits(columns, rows, q, level, split_index, threshold, position)
+            q, level = q + np.uint64(3), np.int32(level + 3)
+        else:
+            set_bits(columns, rows, q, level, split_index, threshold, nan_right, equal, position)
+            q, level = q1, np.int32(level + 1)
+
+
+@scalar
+def add_leaves(leaf_value, first, position, rows, top, out):
+    """out[top + r] += the leaf of each row of a block. One output at a time: the short loop inside would cost more."""
+    width = np.uint64(leaf_value.shape[1])
+    if width == np.uint64(1):  # the same loop, compiled without the stride
+        for r in range(rows):
+            out[top + r, 0] += leaf_value[first + np.uint64(position[r]), 0]
+    else:
+        for j in range(width):
+            for r in range(rows):
+                out[top + r, j] += leaf_value[first + np.uint64(position[r]), j]
+
+
 @kernel
-def oblivious(  # noqa: C901 - one loop over rows for each kind of question
+def oblivious(
     x,
     split_begin,
     split_index,
@@ -220,43 +292,38 @@ def oblivious(  # noqa: C901 - one loop over rows for each kind of question
 ):
     """Symmetric trees: every node of a level asks the same, so a row's leaf is its answers read as bits, low bit first.
 
-    out = base + scale * sum over trees. The answer is `x > threshold`, or `x == threshold` where `equal` (one-hot);
-    NaN answers `nan_right`, and equals nothing. (Prokhorenkova et al. 2018, arXiv:1706.09516, section 5.)
+    out = scale * (sum over trees, from 0 and in tree order) + base. The answer is `x > threshold`, or `x == threshold`
+    where `equal` (one-hot); NaN answers `nan_right`, and equals nothing. (Prokhorenkova et al. 2018, arXiv:1706.09516,
+    section 5.)
+
+    A block of rows is turned over, so that a comparison runs along a column; a few rows are not worth it.
     """
-    block, width = position.shape[0], leaf_value.shape[1]
-    for start in range(0, x.shape[0], block):
-        rows, top = np.uint64(min(block, x.shape[0] - start)), np.uint64(start)
+    block, width, n_trees = position.shape[0], np.uint64(leaf_value.shape[1]), np.uint64(split_begin.shape[0] - 1)
+    one = np.uint64(1)
+    few = x.shape[0] < 8
+    for start in range(0, x.shape[0], 1 if few else block):
+        rows, top = np.uint64(1 if few else min(block, x.shape[0] - start)), np.uint64(start)
         for r in range(rows):
-            for f in range(np.uint64(x.shape[1])):
-                columns[f, r] = x[top + r, f]
-            for j in range(np.uint64(width)):
+            for j in range(width):
                 out[top + r, j] = 0.0
-        for t in range(np.uint64(split_begin.shape[0] - 1)):
-            begin, bit = np.uint64(split_begin[t]), np.int32(1)
-            for r in range(rows):
-                position[r] = 0
-            for q in range(begin, np.uint64(split_begin[t + np.uint64(1)])):
-                column, border, missing = np.uint64(split_index[q]), threshold[q], nan_right[q] != 0
-                if equal[q]:
-                    for r in range(rows):
-                        value = columns[column, r]
-                        position[r] |= bit if value == border else np.int32(0)
-                elif missing:
-                    for r in range(rows):
-                        value = columns[column, r]
-                        position[r] |= np.int32(0) if value <= border else bit
-                else:
-                    for r in range(rows):
-                        value = columns[column, r]
-                        position[r] |= bit if value > border else np.int32(0)
-                bit = np.int32(bit << 1)
-            first = np.uint64(leaf_begin[t])
-            for r in range(rows):
-                leaf = first + np.uint64(position[r])
-                for j in range(np.uint64(width)):
-                    out[top + r, j] += leaf_value[leaf, j]
+            if not few:
+                for f in range(np.uint64(x.shape[1])):
+                    columns[f, r] = x[top + r, f]
+        total = 0.0  # of one row and output: in memory, each sum would wait for the store before it
+        for t in range(n_trees):
+            begin, end, first = np.uint64(split_begin[t]), np.uint64(split_begin[t + one]), np.uint64(leaf_begin[t])
+            if few:
+                leaf = first + symmetric_leaf(x, top, begin, end, split_index, threshold, nan_right, equal)
+                total += leaf_value[leaf, 0]
+                for j in range(one, width):
+                    out[top, j] += leaf_value[leaf, j]
+            else:
+                set_positions(columns, rows, begin, end, split_index, threshold, nan_right, equal, position)
+                add_leaves(leaf_value, first, position, rows, top, out)
+        if few:
+            out[top, 0] = total
         for r in range(rows):
-            for j in range(np.uint64(width)):
+            for j in range(width):
                 out[top + r, j] = out[top + r, j] * scale + base[j]
 
 

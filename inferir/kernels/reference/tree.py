@@ -118,7 +118,9 @@ def linear_leaves(
     base: Floats,
     out: Floats,
 ) -> None:
-    """Sum over trees of leaf_const + coef . x, or of leaf_value where a column that the leaf uses is NaN."""
+    """Sum over trees of leaf_const + coef . x, or of leaf_value where a column that the leaf uses is NaN. Values within
+    ZERO_THRESHOLD are 0."""
+    x = np.where(np.abs(x) <= ZERO_THRESHOLD, 0.0, x)
     out[:] = base
     for i, row in enumerate(x):
         for chosen, target in zip(leaf[i], tree_target, strict=True):
