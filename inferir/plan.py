@@ -61,8 +61,24 @@ class Plan:
             values[operator.output] = bind(binder)
         self._n_slots = len(slots)
         self._programs = {face: self._program(steps, values[face]) for face in FACES if face in values}
+        self._check_classes(spec)
         if not self._programs:
             raise ModelLoadError(f"expected an operator whose output is one of {', '.join(FACES)}; there is none")
+
+    def _check_classes(self, spec: ModelSpec) -> None:
+        """Where there are classes, predictions are positions among them and probabilities have a column for each."""
+        if not spec.classes:
+            return
+        outputs = spec.classes if isinstance(spec.classes[0], tuple) else (spec.classes,)
+        counts = [len(labels) if isinstance(labels, tuple) else 0 for labels in outputs]
+        for face, program in self._programs.items():
+            value = program.result
+            if face == "prediction" and (
+                value.dtype != "i64" or value.width != len(counts) or any(b > n for b, n in zip(value.below, counts))
+            ):
+                raise ModelLoadError(f"expected predictions to be positions among {counts} classes, got {value}")
+            if face == "probabilities" and value.width != sum(counts):
+                raise ModelLoadError(f"expected probabilities of {sum(counts)} classes, got {value.width} columns")
 
     @staticmethod
     def _program(steps: Sequence[Step], result: Value) -> _Program:

@@ -37,12 +37,16 @@ class RowProblem(Exception):
 
 
 class Value(NamedTuple):
-    """A matrix that exists while a batch runs: where it is kept, its columns, its dtype, and their names if known."""
+    """A matrix that exists while a batch runs: where it is kept, its columns, its dtype, and their names if known.
+
+    `below` bounds the positions in each column of an i64 value: 0 <= position < below.
+    """
 
     slot: int
     width: int
     dtype: str
     names: tuple[str, ...] | None = None
+    below: tuple[int, ...] = ()
 
     def name_of(self, column: int) -> str:
         return f"column {self.names[column]!r}" if self.names else f"column {column}"
@@ -155,6 +159,20 @@ class Binder:
             raise self.fail(f"expected input {index} to hold {wanted}, got {value.dtype}")
         return self.call(f"cast_{wanted}", value, dtype=wanted, names=value.names)
 
+    def some(self) -> Value:
+        """The first input, of at least one column."""
+        value = self.input()
+        if not value.width:
+            raise self.fail("expected at least one column, got none")
+        return value
+
+    def picks(self, below: int, index: int = 0) -> Value:
+        """Input `index`, which must hold positions below `below`."""
+        value = self.input("i64", index)
+        if max(value.below, default=0) > below:
+            raise self.fail(f"expected positions below {below} in input {index}, got up to {max(value.below) - 1}")
+        return value
+
     @property
     def value(self) -> Value:
         """The first input, whatever it holds."""
@@ -167,12 +185,20 @@ class Binder:
     def kernel(self, name: str) -> Callable[..., None]:
         return self._kernels[name]
 
-    def add(self, run: Run, inputs: Sequence[Value], width: int, dtype: str, names: Any = None) -> Value:
+    def add(
+        self,
+        run: Run,
+        inputs: Sequence[Value],
+        width: int,
+        dtype: str,
+        names: tuple[str, ...] | None = None,
+        below: tuple[int, ...] = (),
+    ) -> Value:
         """A step that computes a new value of `width` columns."""
         target = len(self._slots)
         self._slots.append(self._spec.output)
         self._steps.append(Step(run, tuple(v.slot for v in inputs), target))
-        return Value(target, width, dtype, names)
+        return Value(target, width, dtype, names, below)
 
     def call(
         self,
@@ -183,6 +209,7 @@ class Binder:
         dtype: str | None = None,
         scratch: Sequence[tuple[tuple[int, ...], str]] = (),
         names: tuple[str, ...] | None = None,
+        below: tuple[int, ...] = (),
     ) -> Value:
         """out = kernel(x, *constants, *scratch): the step that most operators are."""
         body = self.kernel(kernel if kernel in KERNELS else f"{kernel}_{x.dtype}")
@@ -194,7 +221,7 @@ class Binder:
             body(rows, *constants, *[np.empty(shape, code) for shape, code in buffers], out)
             return out
 
-        return self.add(run, [x], columns, dtype or x.dtype, names)
+        return self.add(run, [x], columns, dtype or x.dtype, names, below)
 
     def checked(
         self, kernel: str, x: Value, *constants: Any, width: int, dtype: str, describe: Callable[[Any, int], str]

@@ -87,27 +87,17 @@ def reduce(b: Binder) -> Value:
 
 def take(b: Binder) -> Value:
     """table[position]: what each position stands for."""
-    x, table = b.input("i64"), b.tensor("table", "f64", None)
-    body, width, below = b.kernel("take"), x.width, len(table)
-
-    def run(rows: Array) -> Array:
-        if rows.size and (rows.min() < 0 or rows.max() >= below):
-            raise b.fail(f"expected positions below {below}, got {rows.min()} to {rows.max()}")
-        out = np.empty((len(rows), width), NUMPY["f64"])
-        body(rows, table, out)
-        return out
-
-    return b.add(run, [x], width, "f64")
+    table = b.tensor("table", "f64", None)
+    return b.call("take", b.picks(len(table)), table, dtype="f64")
 
 
 def pick(b: Binder) -> Value:
     """x[position]: the second input says which columns."""
-    x, index = b.input(), b.input("i64", 1)
-    body, width, below = b.kernel(f"pick_{x.dtype}"), index.width, x.width
+    x = b.input()
+    index = b.picks(x.width, 1)
+    body, width = b.kernel(f"pick_{x.dtype}"), index.width
 
     def run(rows: Array, positions: Array) -> Array:
-        if positions.size and (positions.min() < 0 or positions.max() >= below):
-            raise b.fail(f"expected positions below {below}, got {positions.min()} to {positions.max()}")
         out = np.empty((len(rows), width), rows.dtype)
         body(rows, positions, out)
         return out
@@ -120,7 +110,7 @@ def rank(b: Binder) -> Value:
     x, count = b.input(), b.attribute("count", int)
     if not 1 <= count <= x.width:
         raise b.fail(f"expected a count within 1 and {x.width}, got {count}")
-    return b.call("rank", x, int(b.attribute("largest", bool, False)), width=count, dtype="i64")
+    return b.call("rank", x, int(b.attribute("largest", bool, False)), width=count, dtype="i64", below=(x.width,) * count)
 
 
 OPERATORS = {

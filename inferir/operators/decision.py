@@ -9,26 +9,30 @@ from inferir.operators._binder import NUMPY, Array, Binder, Value
 
 def argmax(b: Binder) -> Value:
     """Class position: the column of the largest value, the first of equals. Tensor begin: one for each run of columns."""
-    x = b.input()
+    x = b.some()
     if b.has("begin"):
         begin = b.begins("begin", None, x.width, least=1)
-        return b.call("argmax_groups", x, begin, width=len(begin) - 1, dtype="i64")
-    return b.call("argmax", x, width=1, dtype="i64")
+        sizes = tuple(np.diff(begin).tolist())
+        return b.call("argmax_groups", x, begin, width=len(sizes), dtype="i64", below=sizes)
+    return b.call("argmax", x, width=1, dtype="i64", below=(x.width,))
 
 
 def argmin(b: Binder) -> Value:
     """Cluster number: the column of the smallest value, the first of equals."""
-    return b.call("argmin", b.input(), width=1, dtype="i64")
+    x = b.some()
+    return b.call("argmin", x, width=1, dtype="i64", below=(x.width,))
 
 
 def above(b: Binder) -> Value:
     """Class position: 1 where x > threshold. Attribute threshold."""
-    return b.call("above", b.input(), b.attribute("threshold", float, 0.0), dtype="i64")
+    x = b.input()
+    return b.call("above", x, b.attribute("threshold", float, 0.0), dtype="i64", below=(2,) * x.width)
 
 
 def at_least(b: Binder) -> Value:
     """Class position: 1 where x >= threshold. Attribute threshold."""
-    return b.call("at_least", b.input(), b.attribute("threshold", float, 0.0), dtype="i64")
+    x = b.input()
+    return b.call("at_least", x, b.attribute("threshold", float, 0.0), dtype="i64", below=(2,) * x.width)
 
 
 def complement(b: Binder) -> Value:
@@ -46,17 +50,8 @@ def normalize_sum(b: Binder) -> Value:
 
 def lookup(b: Binder) -> Value:
     """Row `x` of `table` (positions, outputs), summed over the columns of x: votes."""
-    x, table = b.input("i64"), b.tensor("table", "f64", None, None)
-    kernel, width, below = b.kernel("lookup"), table.shape[1], len(table)
-
-    def run(rows: Array) -> Array:
-        if rows.size and (rows.min() < 0 or rows.max() >= below):
-            raise b.fail(f"expected positions below {below}, got {rows.min()} to {rows.max()}")
-        out = np.empty((len(rows), width), NUMPY["f64"])
-        kernel(rows, table, out)
-        return out
-
-    return b.add(run, [x], width, "f64")
+    table = b.tensor("table", "f64", None, None)
+    return b.call("lookup", b.picks(len(table)), table, width=table.shape[1], dtype="f64")
 
 
 def weighted_median(b: Binder) -> Value:

@@ -134,41 +134,51 @@ def bagging_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:
     return Answers("regression", "Bagging", mean)
 
 
-def ada_boost_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
-    """SAMME: each part gives its weight to its class, and takes weight / (classes - 1) from the others.
+def _samme(estimator: Any, b: Builder, x: Rows) -> str:
+    """Each part gives its weight to its class, and takes weight / (classes - 1) from the others."""
+    parts, n = estimator.estimators_, len(estimator.classes_)
+    position = {known: k for k, known in enumerate(estimator.classes_.tolist())}
+    weights = estimator.estimator_weights_[: len(parts)]
+    tables = [np.where(np.eye(n, dtype=bool), weight, -1 / (n - 1) * weight) for weight in weights]
+    places = [np.array([position[known] for known in part.classes_.tolist()]) for part in parts]
+    if all_trees(parts):
+        chosen = [np.argmax(leaf_distributions(part), axis=1) for part in parts]
+        values = [table[place[at]] for table, place, at in zip(tables, places, chosen)]
+        return one_forest(parts, values, b, x, [None] * len(parts), [0] * len(parts))
+    return votes(b, import_parts(parts, b, x), [table[place] for table, place in zip(tables, places)])
 
-    Zhu, Zou, Rosset and Hastie 2009, Multi-class AdaBoost, Statistics and Its Interface 2, 349-360.
-    """
-    parts, n, x = estimator.estimators_, len(estimator.classes_), finite(b, x)
-    if getattr(estimator, "algorithm", "SAMME") == "SAMME.R":
-        raise b.unsupported("AdaBoostClassifier(algorithm='SAMME.R')", "algorithm='SAMME'")
+
+def _samme_r(estimator: Any, b: Builder, x: Rows) -> str:
+    """Each part adds (classes - 1) (log p - mean log p): the default until scikit-learn 1.5."""
+    parts, n = estimator.estimators_, len(estimator.classes_)
+    spread = (n - 1.0) * (np.eye(n) - 1.0 / n)
+    least = float(np.finfo(np.float64).eps)
+    if all_trees(parts):
+        logs = [np.log(np.clip(leaf_distributions(part), least, None)) for part in parts]
+        values = [(n - 1.0) * (log - (1.0 / n) * log.sum(axis=1, keepdims=True)) for log in logs]
+        return one_forest(parts, values, b, x, [None] * len(parts), [0] * len(parts))
+    terms, unit = [], {"scale": np.ones(n), "offset": np.zeros(n)}
+    for part in import_parts(parts, b, x):
+        clipped = b.op("min_max", need(b, part, "probabilities"), tensors=unit, low=least, high=np.inf)
+        terms.append(b.op("linear", b.op("log", clipped), tensors={"coef": spread, "intercept": np.zeros(n)}))
+    return b.op("add", *terms) if len(terms) > 1 else terms[0]
+
+
+def ada_boost_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
+    """Zhu, Zou, Rosset and Hastie 2009, Multi-class AdaBoost, Statistics and Its Interface 2, 349-360."""
+    n, x = len(estimator.classes_), finite(b, x)
     if n < 2:
         raise b.unsupported("AdaBoostClassifier of one class", "two classes or more")
-    weights = estimator.estimator_weights_[: len(parts)]
-    position = {known: k for k, known in enumerate(estimator.classes_.tolist())}
-    tables = [np.where(np.eye(n, dtype=bool), weight, -1 / (n - 1) * weight) for weight in weights]
-    if all_trees(parts):
-        values = []
-        for part, table in zip(parts, tables):
-            places = np.array([position[known] for known in part.classes_.tolist()])
-            values.append(table[places[np.argmax(leaf_distributions(part), axis=1)]])
-        total = one_forest(parts, values, b, x, [None] * len(parts), [0] * len(parts))
-    else:
-        answers = import_parts(parts, b, x)
-        chosen = [
-            table[[position[known] for known in part.classes_.tolist()]] for part, table in zip(parts, tables)
-        ]
-        total = votes(b, answers, chosen)
-    raw = b.op("divide", total, tensors={"divisor": np.full(n, weights.sum())})
+    total = (_samme_r if getattr(estimator, "algorithm", "SAMME") == "SAMME.R" else _samme)(estimator, b, x)
+    raw = b.op("divide", total, tensors={"divisor": np.full(n, estimator.estimator_weights_.sum())})
     if n == 2:
         raw = b.op("linear", raw, tensors={"coef": np.array([[-1.0, 1.0]]), "intercept": np.zeros(1)})
         probabilities, prediction = b.op("complement", b.op("sigmoid", raw, scale=1.0)), b.op("above", raw, threshold=0.0)
     else:
         shrunk = b.op("divide", raw, tensors={"divisor": np.full(n, n - 1.0)})
         probabilities, prediction = b.op("softmax", shrunk), b.op("argmax", raw)
-    return Answers(
-        "classification", "AdaBoost", prediction, probabilities, raw, classes=class_labels(estimator.classes_)
-    )
+    classes = class_labels(estimator.classes_)
+    return Answers("classification", "AdaBoost", prediction, probabilities, raw, classes=classes)
 
 
 def ada_boost_regressor(estimator: Any, b: Builder, x: Rows) -> Answers:

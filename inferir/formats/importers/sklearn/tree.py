@@ -43,8 +43,14 @@ def tree_rows(estimator: Any, b: Builder, x: Rows) -> str:
 
 
 def leaf_distributions(estimator: Any) -> Any:
-    """What each node of a classification tree adds to the probabilities: (nodes, classes of all outputs)."""
-    value = estimator.tree_.value  # (nodes, outputs, most classes); fractions since scikit-learn 1.3
+    """What each node of a classification tree adds to the probabilities: (nodes, classes of all outputs).
+
+    scikit-learn 1.3 keeps weighted counts and divides when it predicts; later versions keep the fractions.
+    """
+    value = estimator.tree_.value  # (nodes, outputs, most classes)
+    total = value.sum(axis=2, keepdims=True)
+    if not np.allclose(total, 1.0):
+        value = value / np.where(total == 0.0, 1.0, total)
     counts = np.atleast_1d(estimator.n_classes_)
     return np.concatenate([value[:, k, :n] for k, n in enumerate(counts)], axis=1)
 

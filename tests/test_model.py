@@ -1,0 +1,208 @@
+"""Model: what it answers, what it says of itself, and what it says to rows that it cannot take."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+import inferir
+from inferir.errors import (
+    BackendError,
+    DimensionError,
+    FileAccessError,
+    InferirError,
+    InvalidInputError,
+    ModelLoadError,
+    TaskError,
+)
+from tests.parity import assert_bits
+
+ROWS, LABELS = load_wine(return_X_y=True)
+NAMES = [f"column {i}" for i in range(13)]
+
+
+@pytest.fixture(scope="module")
+def forest() -> inferir.Model:
+    return inferir.convert(RandomForestClassifier(5, random_state=0).fit(ROWS, LABELS), name="wine", version="1.2.0")
+
+
+@pytest.fixture(scope="module")
+def linear() -> inferir.Model:
+    frame = pd.DataFrame(ROWS, columns=NAMES)
+    return inferir.convert(LogisticRegression(max_iter=20, tol=1).fit(StandardScaler().fit(frame).set_output(
+        transform="pandas").transform(frame), LABELS))  # fmt: skip
+
+
+def test_shapes_and_dtypes(forest: inferir.Model) -> None:
+    assert forest.predict(ROWS).shape == (178,)
+    assert forest.predict(ROWS).dtype == np.int64
+    probabilities = forest.predict_proba(ROWS)
+    assert isinstance(probabilities, np.ndarray)
+    assert probabilities.shape == (178, 3)
+    assert forest.classes == (0, 1, 2)
+    x, y = load_diabetes(return_X_y=True)
+    assert inferir.convert(LinearRegression().fit(x, y)).predict(x).dtype == np.float64
+    two = inferir.convert(DecisionTreeRegressor(max_depth=2).fit(x, np.c_[y, y]))
+    assert two.predict(x).shape == (442, 2)
+    both = inferir.convert(DecisionTreeClassifier(max_depth=2).fit(ROWS, np.c_[LABELS, LABELS > 0]))
+    assert both.predict(ROWS).shape == (178, 2)
+    assert [p.shape for p in both.predict_proba(ROWS)] == [(178, 3), (178, 2)]
+    assert both.classes == ((0, 1, 2), (0, 1))
+
+
+def test_text_labels_come_back_as_text() -> None:
+    labels = np.array(["red", "white", "rose"])[LABELS]
+    model = inferir.convert(RandomForestClassifier(3, random_state=0).fit(ROWS, labels))
+    assert set(model.predict(ROWS).tolist()) == {"red", "white", "rose"}
+    assert model.classes == ("red", "rose", "white")
+
+
+def test_tasks() -> None:
+    assert inferir.convert(KMeans(2, n_init=1).fit(ROWS)).task == "clustering"
+    outliers = inferir.convert(IsolationForest(n_estimators=5, random_state=0).fit(ROWS))
+    assert outliers.task == "anomaly"
+    assert set(outliers.predict(ROWS).tolist()) <= {-1, 1}
+
+
+def test_what_a_model_cannot_answer(forest: inferir.Model) -> None:
+    scaler = inferir.convert(StandardScaler().fit(ROWS))
+    for ask, message in (
+        (scaler.predict, "a transform model 'StandardScaler' has no prediction; it has transformed"),
+        (forest.transform, "a classification model 'wine' has no transformed; it has prediction, probabilities"),
+        (forest.raw, "has no raw"),
+    ):
+        with pytest.raises(TaskError, match=message) as caught:
+            ask(ROWS)
+        assert caught.value.code == "E008"
+        assert isinstance(caught.value, AttributeError)
+
+
+def test_it_describes_itself(forest: inferir.Model) -> None:
+    info = json.loads(json.dumps(forest.info()))
+    assert (info["name"], info["version"], info["type"], info["task"]) == (
+        "wine",
+        "1.2.0",
+        "RandomForest",
+        "classification",
+    )
+    assert info["framework"]["name"] == "scikit-learn"
+    assert info["answers"] == ["prediction", "probabilities"]
+    assert [c["name"] for c in info["columns"]] == [f"x{i}" for i in range(13)]
+    assert repr(forest) == "<inferir.Model 'wine' 1.2.0: RandomForest, classification, 13 columns>"
+    assert forest.backend in inferir.kernels.available()
+
+
+def test_saved_and_loaded(forest: inferir.Model, tmp_path: Path) -> None:
+    path = tmp_path / "wine.apr"
+    forest.save(path)
+    assert path.read_bytes() == forest.to_bytes()
+    for source in (path, str(path), path.read_bytes(), bytearray(path.read_bytes()), memoryview(path.read_bytes())):
+        again = inferir.load(source)
+        assert again.to_bytes() == forest.to_bytes()
+        assert_bits(again.predict_proba(ROWS), forest.predict_proba(ROWS))
+
+
+def test_the_same_model_makes_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    first, second = (
+        inferir.convert(RandomForestClassifier(5, random_state=0).fit(ROWS, LABELS)).to_bytes() for _ in range(2)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize("backend", ["reference", "jit", "auto"])
+def test_backends(forest: inferir.Model, backend: str) -> None:
+    model = inferir.load(forest.to_bytes(), backend=backend)
+    assert model.backend == ("jit" if backend == "auto" else backend)
+    assert_bits(model.predict_proba(ROWS[:9]), forest.predict_proba(ROWS[:9]))
+
+
+def test_an_unknown_backend(forest: inferir.Model) -> None:
+    with pytest.raises(BackendError, match="backend 'cuda' is not available; expected auto or one of jit, reference"):
+        inferir.load(forest.to_bytes(), backend="cuda")
+
+
+def test_one_model_answers_many_threads_at_once(forest: inferir.Model) -> None:
+    expected, wrong = forest.predict_proba(ROWS), []
+
+    def ask() -> None:
+        for _ in range(30):
+            if not np.array_equal(forest.predict_proba(ROWS), expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        (ROWS[:, :12], DimensionError, "expected 13 columns, got 12"),
+        (ROWS[0], DimensionError, "reshape"),
+        (ROWS[None], DimensionError, "expected two dimensions"),
+        (ROWS.astype(complex), InvalidInputError, "complex"),
+        (ROWS.astype(object), None, ""),
+        (np.full((2, 13), "a"), InvalidInputError, "expected a number"),
+        ([["a"] * 13], InvalidInputError, "row 0, column 'x0': expected a number"),
+        ([[1.0] * 13, [1.0] * 12], DimensionError, "row 1"),
+        (7, (DimensionError, InvalidInputError), "expected"),
+        ("rows.csv", InvalidInputError, "expected"),
+        (None, InvalidInputError, "expected"),
+        (np.zeros((2, 13), "M8[s]"), InvalidInputError, "datetime"),
+    ],
+    ids=range(12),
+)
+def test_rows_of_the_wrong_kind(forest: inferir.Model, rows: Any, error: Any, message: str) -> None:
+    if error is None:
+        assert_bits(forest.predict(rows), forest.predict(ROWS))
+        return
+    with pytest.raises(error, match=message) as caught:
+        forest.predict(rows)
+    assert isinstance(caught.value, InferirError)
+
+
+def test_names_of_columns(linear: inferir.Model) -> None:
+    frame = pd.DataFrame(ROWS, columns=NAMES)
+    assert [column.name for column in linear.columns] == NAMES
+    assert_bits(linear.predict(frame[NAMES[::-1]]), linear.predict(frame))
+    with pytest.raises(DimensionError, match="column 3"):
+        linear.predict(frame.drop(columns="column 3"))
+    with pytest.raises(InvalidInputError, match="row 1, column 'column 4': expected a finite number, got nan"):
+        linear.predict(_spoiled(ROWS[:2]))
+
+
+def _spoiled(rows: Any) -> Any:
+    rows = rows.copy()
+    rows[1, 4] = np.nan
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda path: None, FileAccessError, "no such file"),
+        (lambda path: path.mkdir(), FileAccessError, "directory"),
+        (lambda path: path.write_bytes(b""), ModelLoadError, "empty"),
+        (lambda path: path.write_bytes(b"PK\x03\x04" * 20), ModelLoadError, "APR"),
+    ],
+)
+def test_files_that_are_no_model(tmp_path: Path, make: Any, error: Any, message: str) -> None:
+    make(tmp_path / "model.apr")
+    with pytest.raises(error, match=f"(?i){message}"):
+        inferir.load(tmp_path / "model.apr")
