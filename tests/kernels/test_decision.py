@@ -24,6 +24,16 @@ def test_arg(name: str, width: str, data: Any) -> None:
     assert out[:, 0].tolist() == getattr(np, name)(x, axis=1).tolist()
 
 
+@given(width=widths, data=st.data(), lengths=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+@examples(30)
+def test_argmax_groups(width: str, data: Any, lengths: list[int]) -> None:
+    x = data.draw(matrices(width, columns=sum(lengths)))
+    begin = begins(lengths)
+    out = check(f"argmax_groups_{width}", {"x": x, "begin": begin}, {"g": len(lengths)})["out"]
+    for group, labels in zip(np.split(x, begin[1:-1], axis=1), out.T, strict=True):
+        assert labels.tolist() == np.argmax(group, axis=1).tolist()
+
+
 @pytest.mark.parametrize("name", ["above", "at_least"])
 @given(width=widths, data=st.data())
 @examples(30)

@@ -18,6 +18,12 @@ def argmin(x: Floats, out: Integers) -> None:
     out[:, 0] = np.argmin(x, axis=1)
 
 
+def argmax_groups(x: Floats, begin: Integers, out: Integers) -> None:
+    """out[i, g] = column of the largest value of a run, counted from the run's first."""
+    for g in range(begin.size - 1):
+        out[:, g] = np.argmax(x[:, begin[g] : begin[g + 1]], axis=1)
+
+
 def above(x: Floats, threshold: float, out: Integers) -> None:
     """out = x > threshold, in double."""
     out[:] = x.astype(np.float64) > threshold
