@@ -1,10 +1,10 @@
 """Model: a ModelSpec bound to a kernel backend. Rows are checked once, here; kernels trust them.
 
-    model = inferir.load("model.apr")
-    model.predict(rows)        labels, numbers or cluster numbers
-    model.predict_proba(rows)  one column per class
-    model.raw(rows)            margin, decision function
-    model.transform(rows)      preprocessing or projection
+model = inferir.load("model.apr")
+model.predict(rows)        labels, numbers or cluster numbers
+model.predict_proba(rows)  one column per class
+model.raw(rows)            margin, decision function
+model.transform(rows)      preprocessing or projection
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Model:
         return answer[:, 0] if answer.shape[1] == 1 else answer
 
     def predict_proba(self, rows: Any) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
-        """Probabilities of `classes`, (n, classes); a list of such matrices, one per output, where there are several."""
+        """Probabilities of `classes`, (n, classes); a list of them, one per output, where there are several."""
         answer = self._run("probabilities", rows)
         if len(self._classes) < 2:
             return answer
@@ -135,7 +135,7 @@ class Model:
 
     @property
     def named_columns(self) -> bool:
-        """Whether tables are matched by column name. False: trained without names, and those in `columns` are made up."""
+        """Whether tables are matched by column name. False: it was trained without, and `columns` are made up."""
         return self._columns.named
 
     @property
@@ -209,8 +209,8 @@ def load(
 def convert(source: Any, *, name: str | None = None, version: str | None = None, **options: Any) -> Model:
     """The model in a fitted estimator, a booster, or a model file of another library, ready to answer and to save.
 
-    source   a fitted scikit-learn, XGBoost, LightGBM or CatBoost object, or a path to an XGBoost (.json, .ubj), LightGBM
-             (.txt), CatBoost (.json) or ONNX (.onnx) file. Files need none of the library that wrote them.
+    source   a fitted scikit-learn, XGBoost, LightGBM or CatBoost object, or a path to an XGBoost (.json, .ubj),
+             LightGBM (.txt), CatBoost (.json) or ONNX (.onnx) file. Files need none of the library that wrote them.
     name     what the model is called; the class or file name by default.
     version  any text, as in "1.2.0".
     options  backend and threads, as for `load`.
@@ -228,6 +228,4 @@ def _class_arrays(classes: tuple[Any, ...]) -> list[npt.NDArray[Any]]:
     if not classes:
         return []
     outputs = classes if isinstance(classes[0], tuple) else (classes,)
-    return [
-        np.array(labels, dtype=np.int64 if all(type(v) is int for v in labels) else object) for labels in outputs
-    ]
+    return [np.array(labels, dtype=np.int64 if all(type(v) is int for v in labels) else object) for labels in outputs]

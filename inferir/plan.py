@@ -74,7 +74,9 @@ class Plan:
         for face, program in self._programs.items():
             value = program.result
             if face == "prediction" and (
-                value.dtype != "i64" or value.width != len(counts) or any(b > n for b, n in zip(value.below, counts))
+                value.dtype != "i64"
+                or value.width != len(counts)
+                or any(b > n for b, n in zip(value.below, counts, strict=True))
             ):
                 raise ModelLoadError(f"expected predictions to be positions among {counts} classes, got {value}")
             if face == "probabilities" and value.width != sum(counts):
@@ -127,4 +129,3 @@ class Plan:
         result = values[program.result.slot]
         assert result is not None
         return result
-

@@ -42,7 +42,7 @@ def hard_rows(
     nan: bool = True,
     inf: bool = True,
 ) -> Array:
-    """(n, columns) of `width`: rows drawn from `rows`, noise added to half, a third of the cells replaced by hard values:
+    """(n, columns) of `width`: rows drawn from `rows`, noise added to half, a third of the cells hard values:
     thresholds `on` that column and their neighbours one ulp (of `width`) away, 0.0, -0.0, NaN, inf, -inf.
     """
     rng = np.random.default_rng(seed)

@@ -77,7 +77,9 @@ def test_a_bad_row_far_down_a_batch_is_named_by_its_own_number() -> None:
     rows = np.tile(ROWS, (100, 1))
     rows[2 * CHUNK_ROWS + 17, 4] = np.inf
     for threads in (1, 4):
-        with pytest.raises(InvalidInputError, match=rf"row {2 * CHUNK_ROWS + 17}, column 'x4': expected a finite number"):
+        with pytest.raises(
+            InvalidInputError, match=rf"row {2 * CHUNK_ROWS + 17}, column 'x4': expected a finite number"
+        ):
             ask(Model(SPECS["linear"], threads=threads), rows)
 
 

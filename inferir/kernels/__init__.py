@@ -55,7 +55,9 @@ def select(backend: str = "auto") -> Kernels:
     found = available()
     name = found[0] if backend == "auto" and found else backend
     if name not in found:
-        raise BackendError(f"backend {backend!r} is not available; expected auto or one of {', '.join(found) or 'none'}")
+        raise BackendError(
+            f"backend {backend!r} is not available; expected auto or one of {', '.join(found) or 'none'}"
+        )
     if name not in _SELECTED:
         _SELECTED[name] = Kernels(name)
     return _SELECTED[name]

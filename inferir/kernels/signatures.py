@@ -27,15 +27,16 @@ BLOCK_ROWS = 256
 
 _FAMILIES = {
     "tree": """
-        forest: x X[n,d], split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], category_begin i32[c], \
-            category_words u32[w], leaf_value L[l,v], tree_root i32[t], tree_depth i32[t], tree_target i32[t], \
-            base L[k], special i64, position i32[b], out L[n,k]
+        forest: x X[n,d], split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], \
+            category_begin i32[c], category_words u32[w], leaf_value L[l,v], tree_root i32[t], tree_depth i32[t], \
+            tree_target i32[t], base L[k], special i64, position i32[b], out L[n,k]
         forest_leaves: x X[n,d], split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], \
             category_begin i32[c], category_words u32[w], tree_root i32[t], out i32[n,t]
         linear_leaves: x f64[n,d], leaf i32[n,t], leaf_value f64[l], leaf_const f64[l], coef_begin i64[e], \
             coef_index i32[q], coef f64[q], tree_target i32[t], base f64[k], out f64[n,k]
         oblivious: x X[n,d], split_begin i64[e], split_index i32[q], threshold X[q], nan_right u8[q], equal u8[q], \
-            leaf_begin i64[e], leaf_value f64[l,v], base f64[k], scale f64, columns X[d,b], position i32[b], out f64[n,k]
+            leaf_begin i64[e], leaf_value f64[l,v], base f64[k], scale f64, columns X[d,b], \
+            position i32[b], out f64[n,k]
         check_forest: split_index i32[m], left_child i32[m], tree_root i32[t], n_columns i64, n_leaves i64, out i64[2]
     """,
     "linear": """
@@ -89,19 +90,20 @@ _FAMILIES = {
     "distance": """
         distances: x f64[n,d], points f64[m,d], metric i64, p f64, out f64[n,m]
         nearest: x f64[n,d], points f64[m,d], metric i64, p f64, index i64[n,k], out f64[n,k]
-        nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], low f64[g,d], \
-            high f64[g,d], radius f64[g], ball i64, metric i64, p f64, waiting i64[s], bound f64[s], index i64[n,k], \
-            out f64[n,k]
+        nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], \
+            low f64[g,d], high f64[g,d], radius f64[g], ball i64, metric i64, p f64, waiting i64[s], bound f64[s], \
+            index i64[n,k], out f64[n,k]
         vote_neighbors: index i64[n,k], distance f64[n,k], label i64[m], by_distance i64, out f64[n,c]
         average_neighbors: index i64[n,k], distance f64[n,k], target f64[m,v], by_distance i64, out f64[n,v]
     """,
     "naive_bayes": """
         gaussian_nb: x f64[n,d], theta f64[k,d], variance f64[k,d], constant f64[k], out f64[n,k]
-        categorical_nb: x f64[n,d], begin i64[e], log_probability f64[q,k], log_prior f64[k], problem i64[1], out f64[n,k]
+        categorical_nb: x f64[n,d], begin i64[e], log_probability f64[q,k], log_prior f64[k], \
+            problem i64[1], out f64[n,k]
     """,
     "svm": """
-        svm_decision: x f64[n,d], support f64[m,d], dual_coef f64[j,m], intercept f64[p], class_begin i64[e], kind i64, \
-            gamma f64, coef0 f64, degree i64, similarity f64[m], out f64[n,p]
+        svm_decision: x f64[n,d], support f64[m,d], dual_coef f64[j,m], intercept f64[p], class_begin i64[e], \
+            kind i64, gamma f64, coef0 f64, degree i64, similarity f64[m], out f64[n,p]
         svm_vote: x f64[n,p], out f64[n,c]
         svm_ovr: x f64[n,p], out f64[n,c]
         svm_couple: x f64[n,p], prob_a f64[p], prob_b f64[p], pairwise f64[c,c], matrix f64[c,c], step f64[c], \

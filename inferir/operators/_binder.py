@@ -24,11 +24,13 @@ Array: TypeAlias = npt.NDArray[Any]
 Run: TypeAlias = Callable[..., Array]
 T = TypeVar("T")
 
-NUMPY = {name: np.dtype(code).newbyteorder("<") for name, code in
-         {"u8": "u1", "u16": "u2", "i32": "i4", "u32": "u4", "i64": "i8", "f32": "f4", "f64": "f8"}.items()}
+NUMPY = {
+    name: np.dtype(code).newbyteorder("<")
+    for name, code in {"u8": "u1", "u16": "u2", "i32": "i4", "u32": "u4", "i64": "i8", "f32": "f4", "f64": "f8"}.items()
+}
 
 
-class RowProblem(Exception):
+class RowProblem(Exception):  # noqa: N818 - it becomes an InvalidInputError with the row's number
     """A row that an operator cannot take: its position in the batch, and what was wrong with it."""
 
     def __init__(self, row: int, text: str) -> None:
@@ -114,7 +116,9 @@ class Binder:
         spec = self._tensors[name]
         if spec.dtype != dtype:
             raise self.fail(f"expected tensor {role!r} to hold {dtype}, got {spec.dtype}")
-        if len(spec.shape) != len(shape) or any(w is not None and w != g for w, g in zip(shape, spec.shape)):
+        if len(spec.shape) != len(shape) or any(
+            w is not None and w != g for w, g in zip(shape, spec.shape, strict=True)
+        ):
             wanted = " x ".join("any" if w is None else str(w) for w in shape)
             raise self.fail(f"expected tensor {role!r} of shape {wanted}, got {' x '.join(map(str, spec.shape))}")
         array = np.frombuffer(spec.data, NUMPY[dtype]).reshape(spec.shape)
@@ -128,8 +132,8 @@ class Binder:
         return array
 
     def begins(self, role: str, groups: int | None, end: int, *, dtype: str = "i64", least: int = 0) -> Array:
-        """Where each of `groups` runs of a longer array begins, and the end of the last: from 0 to `end`, never falling,
-        each run at least `least` long."""
+        """Where each of `groups` runs of a longer array begins, and the end of the last: from 0 to `end`, never
+        falling, each run at least `least` long."""
         array = self.tensor(role, dtype, None if groups is None else groups + 1)
         if array.size == 0 or array[0] != 0 or array[-1] != end or (np.diff(array) < least).any():
             raise self.fail(f"expected tensor {role!r} to rise from 0 to {end} in steps of {least} or more")

@@ -37,6 +37,16 @@ OPERATORS = {
     **{name: _scaled(name) for name in ("sigmoid", "exp2")},
     **{
         name: _plain(name)
-        for name in ("softmax", "exp", "log", "softplus", "tanh", "relu", "signed_square", "normal_cdf", "normal_quantile")
+        for name in (
+            "softmax",
+            "exp",
+            "log",
+            "softplus",
+            "tanh",
+            "relu",
+            "signed_square",
+            "normal_cdf",
+            "normal_quantile",
+        )
     },
 }

@@ -110,9 +110,9 @@ def rank(b: Binder) -> Value:
     x, count = b.input(), b.attribute("count", int)
     if not 1 <= count <= x.width:
         raise b.fail(f"expected a count within 1 and {x.width}, got {count}")
-    return b.call("rank", x, int(b.attribute("largest", bool, False)), width=count, dtype="i64", below=(x.width,) * count)
+    return b.call(
+        "rank", x, int(b.attribute("largest", bool, False)), width=count, dtype="i64", below=(x.width,) * count
+    )
 
 
-OPERATORS = {
-    function.__name__: function for function in (combine, compare, choose, apply, reduce, take, pick, rank)
-}
+OPERATORS = {function.__name__: function for function in (combine, compare, choose, apply, reduce, take, pick, rank)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.operators._binder import NUMPY, Array, Binder, Value
+from inferir.operators._binder import Array, Binder, Value
 
 
 def argmax(b: Binder) -> Value:
-    """Class position: the column of the largest value, the first of equals. Tensor begin: one for each run of columns."""
+    """Class position: the column of the largest value, the first of equals. Tensor begin: one per run of columns."""
     x = b.some()
     if b.has("begin"):
         begin = b.begins("begin", None, x.width, least=1)

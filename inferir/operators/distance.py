@@ -20,9 +20,7 @@ def distances(b: Binder) -> Value:
     """Distance to each of `points` (points, columns). Attributes metric, and p for minkowski."""
     x = b.input("f64")
     points = b.tensor("points", "f64", None, x.width)
-    return b.call(
-        "distances", x, points, b.choice("metric", METRICS), b.attribute("p", float, 2.0), width=len(points)
-    )
+    return b.call("distances", x, points, b.choice("metric", METRICS), b.attribute("p", float, 2.0), width=len(points))
 
 
 def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:

@@ -21,7 +21,9 @@ def categorical_nb(b: Binder) -> Value:
     begin = b.begins("begin", x.width, len(log_probability))
     return b.checked(
         "categorical_nb", x, begin, log_probability, log_prior, width=len(log_prior), dtype="f64",
-        describe=lambda value, f: f"{x.name_of(f)}: expected a category from 0 to {begin[f + 1] - begin[f] - 1}, got {value}",
+        describe=lambda value, f: (
+            f"{x.name_of(f)}: expected a category from 0 to {begin[f + 1] - begin[f] - 1}, got {value}"
+        ),
     )  # fmt: skip
 
 

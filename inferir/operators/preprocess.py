@@ -1,7 +1,8 @@
-"""What happens to a row before a model sees it. Columns keep their names for messages as long as they are themselves."""
+"""What happens to a row before a model sees it. Columns keep their names for messages while they are themselves."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,11 @@ def concat(b: Binder) -> Value:
     dtype = "f64" if any(b.input(index=i).dtype == "f64" for i in range(b.n_inputs)) else "f32"
     values = [b.input(dtype, i) for i in range(b.n_inputs)]
     place, width = b.kernel(f"place_{dtype}"), sum(v.width for v in values)
-    starts = np.cumsum([0, *[v.width for v in values]]).tolist()
+    starts = np.cumsum([0, *[v.width for v in values[:-1]]]).tolist()
 
     def run(*parts: Array) -> Array:
         out = np.empty((len(parts[0]), width), NUMPY[dtype])
-        for part, start in zip(parts, starts):
+        for part, start in zip(parts, starts, strict=True):
             place(part, start, out)
         return out
 
@@ -105,7 +106,7 @@ def _categories(b: Binder, x: Value) -> tuple[Array, Array]:
     """begin and category, which rises within each column and may end with NaN: the kernel searches by halves."""
     category = b.tensor("category", "f64", None)
     begin = b.begins("begin", x.width, len(category))
-    for first, end in zip(begin[:-1], begin[1:]):
+    for first, end in itertools.pairwise(begin):
         known = category[first : end - 1 if end > first and np.isnan(category[end - 1]) else end]
         if not (np.diff(known) > 0).all() or np.isnan(known).any():
             raise b.fail("expected the categories of each column to rise")
@@ -130,9 +131,7 @@ def encode(b: Binder) -> Value:
             "encode", x, begin, category, code, float("nan"), width=x.width, dtype="f64", describe=_unknown(x)
         )
     scratch: list[tuple[tuple[int, ...], str]] = [((1,), "i64")]
-    return b.call(
-        "encode", x, begin, category, code, b.attribute("unknown_value", float), dtype="f64", scratch=scratch
-    )
+    return b.call("encode", x, begin, category, code, b.attribute("unknown_value", float), dtype="f64", scratch=scratch)
 
 
 def one_hot(b: Binder) -> Value:
@@ -144,9 +143,7 @@ def one_hot(b: Binder) -> Value:
         raise b.fail(f"expected a width from 0 to {2**24}, got {width}")
     column = b.positions("column", len(category), width, least=-1)
     unknown = b.positions("unknown", x.width, width, least=_REFUSE)
-    return b.checked(
-        "one_hot", x, begin, category, column, unknown, width=width, dtype="f64", describe=_unknown(x)
-    )
+    return b.checked("one_hot", x, begin, category, column, unknown, width=width, dtype="f64", describe=_unknown(x))
 
 
 def polynomial(b: Binder) -> Value:
@@ -183,7 +180,7 @@ def bins(b: Binder) -> Value:
 OPERATORS = {
     function.__name__: function
     for function in (
-        identity, check_finite, select, concat, cast, scale, min_max, normalize, binarize, impute, encode, one_hot, polynomial,
-        power, quantile, bins,
+        identity, check_finite, select, concat, cast, scale, min_max, normalize, binarize, impute, encode, one_hot,
+        polynomial, power, quantile, bins,
     )
 }  # fmt: skip

@@ -11,7 +11,7 @@ KINDS = ("linear", "poly", "rbf", "sigmoid")
 
 
 def svm_decision(b: Binder) -> Value:
-    """Tensors support (vectors, columns), dual_coef (classes - 1, vectors), intercept (pairs), class_begin (classes + 1).
+    """Tensors support (vectors, columns), dual_coef (classes - 1, vectors), intercept (pairs), class_begin.
 
     Attributes kernel, gamma, coef0, degree. Regression has one class and one decision.
     """

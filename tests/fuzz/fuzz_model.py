@@ -22,15 +22,31 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # as a script, without installing
 
-import inferir  # noqa: E402
-from inferir.errors import FormatError, InferirError, InvalidInputError  # noqa: E402
-from inferir.formats.spec import DTYPES, ModelSpec, OperatorSpec, TensorSpec  # noqa: E402
-from inferir.operators import OPERATORS  # noqa: E402
+import inferir
+from inferir.errors import FormatError, InferirError, InvalidInputError
+from inferir.formats.spec import DTYPES, ModelSpec, OperatorSpec, TensorSpec
+from inferir.operators import OPERATORS
 
 CODES = {"u8": "u1", "u16": "u2", "i32": "i4", "u32": "u4", "i64": "i8", "f32": "f4", "f64": "f8"}
 INTEGERS = [0, 1, -1, 2, 3, 7, 31, 32, 127, 128, 255, 256, 1000, 2**15, 2**20, 2**31 - 1, -(2**31), 2**62, -(2**63)]
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, 1e300, np.nan, np.inf, -np.inf, 2**31, -1.5, 5e-324]
-VALUES: list[Any] = [None, True, False, "", "f32", "f64", "refuse", "value", "box", "ball", "l1", [], {}, *INTEGERS, *FLOATS]
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    "",
+    "f32",
+    "f64",
+    "refuse",
+    "value",
+    "box",
+    "ball",
+    "l1",
+    [],
+    {},
+    *INTEGERS,
+    *FLOATS,
+]
 
 
 def models() -> list[ModelSpec]:
@@ -196,5 +212,5 @@ def run(count: int, seed: int, backend: str = "jit") -> Counter[str]:
 if __name__ == "__main__":
     n, start = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000, time.perf_counter()
     for outcome, times in run(n, int(sys.argv[2]) if len(sys.argv) > 2 else 0).most_common():
-        print(f"{times:8}  {outcome}")
-    print(f"{n} models in {time.perf_counter() - start:.1f} s")
+        sys.stdout.write(f"{times:8}  {outcome}\n")
+    sys.stdout.write(f"{n} models in {time.perf_counter() - start:.1f} s\n")

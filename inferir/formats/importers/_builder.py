@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,8 @@ class Builder:
     """Columns start as numbers x0, x1, ...; an importer that knows more says so through `category_codes` and names.
 
     Rows know one kind of missing value, scikit-learn two: its imputers fill NaN and leave None, which its encoders then
-    take for a category. `none_is_text` are input columns where that is so, `imputed` those whose missing texts were filled.
+    take for a category. `none_is_text` are input columns where that is so, `imputed` those whose missing texts were
+    filled.
     """
 
     n_columns: int
@@ -234,8 +235,3 @@ def label(value: Any) -> ClassLabel:
 def class_labels(values: Any) -> tuple[ClassLabel, ...]:
     """Labels of all classes."""
     return tuple(label(value) for value in values)
-
-
-def without(answers: Answers, *faces: str) -> Answers:
-    """The answers less some."""
-    return replace(answers, **dict.fromkeys(faces))

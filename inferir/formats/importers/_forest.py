@@ -73,7 +73,9 @@ class Forest:
     def tensors(self, base: Sequence[float] | Array) -> dict[str, Array]:
         """The operator's tensors; sums start at `base`, one number per output."""
         compare, accumulate = _WIDTHS[self.compare], _WIDTHS[self.accumulate]
-        parts: dict[str, list[Array]] = {k: [] for k in ("split_index", "threshold", "left_child", "node_flags", "leaf")}
+        parts: dict[str, list[Array]] = {
+            k: [] for k in ("split_index", "threshold", "left_child", "node_flags", "leaf")
+        }
         roots, depths, n_nodes, n_leaves = [], [], 0, 0
         for tree in self.trees:
             order, level_of = _by_level(tree)
@@ -134,8 +136,9 @@ def _by_level(tree: Tree) -> tuple[Array, Array]:
 
 
 def _lockstep_levels(leaf_levels: Array) -> int:
-    """How deep a block of rows walks together: to the bottom of a shallow tree; of a deep one a bit below its mean leaf,
-    where most rows have arrived and the rest go on alone. 1.3 was best of 0, 1, 1.3 and all on forests of depth 12 to 36.
+    """How deep a block of rows walks together: to the bottom of a shallow tree; of a deep one a bit below its mean
+    leaf, where most rows have arrived and the rest go on alone. 1.3 was best of 0, 1, 1.3 and all on forests of depth 12
+    to 36.
     """
     deepest = int(leaf_levels.max())
     return deepest if deepest <= 8 else min(deepest, int(np.ceil(1.3 * leaf_levels.mean())))

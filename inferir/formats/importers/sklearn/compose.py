@@ -37,7 +37,7 @@ def _passes(transformer: Any) -> bool:
 def pipeline(estimator: Any, b: Builder, x: Rows) -> Answers:
     answers = transformed(x)
     steps = [(name, step) for name, step in estimator.steps if not _passes(step)]
-    for (name, step), (_, following) in zip(steps, [*steps[1:], ("", None)]):
+    for (name, step), (_, following) in zip(steps, [*steps[1:], ("", None)], strict=True):
         with b.at(f"step {name!r}"):
             if answers.transformed is None:
                 raise b.unsupported("a step behind one that does not transform", "transformers, then one estimator")
@@ -51,7 +51,7 @@ def _note_none(following: Any, b: Builder, origins: Sequence[int | None]) -> Non
     categories = getattr(following, "categories_", ())
     if len(categories) == len(origins):
         b.none_is_text.update(
-            origin for origin, known in zip(origins, categories) if any(value is None for value in known)
+            origin for origin, known in zip(origins, categories, strict=True) if any(value is None for value in known)
         )
 
 
@@ -89,4 +89,3 @@ def function_transformer(estimator: Any, b: Builder, x: Rows) -> Answers:
         name = getattr(estimator.func, "__name__", repr(estimator.func))
         raise b.unsupported(f"FunctionTransformer({name}), which is code", "FunctionTransformer(None)")
     return transformed(x)
-

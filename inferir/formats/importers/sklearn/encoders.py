@@ -36,7 +36,7 @@ def codes_of(b: Builder, column: int | None, categories: Any) -> Any:
 def sorted_columns(b: Builder, x: Rows, categories: Any) -> tuple[Any, Any, list[Any]]:
     """begin and category of all columns, each sorted, and for each column the order that sorted it."""
     begin, parts, orders = [0], [], []
-    for origin, known in zip(x.origins, categories):
+    for origin, known in zip(x.origins, categories, strict=True):
         codes = codes_of(b, origin, known)
         order = np.argsort(codes, kind="stable")  # NaN last
         begin.append(begin[-1] + len(codes))
@@ -49,7 +49,7 @@ def ordinal_columns(encoder: Any, b: Builder, x: Rows) -> Rows:
     """OrdinalEncoder: a category's position; `encoded_missing_value` for NaN, which None is not to scikit-learn."""
     begin, category, orders = sorted_columns(b, x, encoder.categories_)
     codes = []
-    for column, (known, order) in enumerate(zip(encoder.categories_, orders)):
+    for column, (known, order) in enumerate(zip(encoder.categories_, orders, strict=True)):
         code = np.arange(len(known), dtype=np.float64)
         groups = getattr(encoder, "_default_to_infrequent_mappings", None)
         if groups is not None and groups[column] is not None:
@@ -73,7 +73,9 @@ def target_encoder(encoder: Any, b: Builder, x: Rows) -> Answers:
     if encoder.target_type_ == "multiclass":
         raise b.unsupported("TargetEncoder of several classes", "TargetEncoder of a binary or continuous target")
     begin, category, orders = sorted_columns(b, x, encoder.categories_)
-    code = np.concatenate([np.asarray(means, np.float64)[order] for means, order in zip(encoder.encodings_, orders)])
+    code = np.concatenate(
+        [np.asarray(means, np.float64)[order] for means, order in zip(encoder.encodings_, orders, strict=True)]
+    )
     tensors = {"begin": begin, "category": category, "code": code}
     value = b.op("encode", x.value, tensors=tensors, unknown="value", unknown_value=float(encoder.target_mean_))
     return transformed(Rows(value, (None,) * x.width))
@@ -89,7 +91,7 @@ def one_hot_encoder(encoder: Any, b: Builder, x: Rows) -> Answers:
     dropped = getattr(encoder, "_drop_idx_after_grouping", encoder.drop_idx_)
     columns, unknown, width = [], [], 0
     for known, order, group, drop in zip(
-        encoder.categories_, orders, groups, [None] * x.width if dropped is None else dropped
+        encoder.categories_, orders, groups, [None] * x.width if dropped is None else dropped, strict=True
     ):
         if sum(is_missing(value) for value in known) > 1:
             raise b.unsupported("None and NaN as two categories of one column", "one of them")

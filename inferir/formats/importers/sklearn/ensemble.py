@@ -27,7 +27,7 @@ def all_trees(parts: Sequence[Any]) -> bool:
 def one_forest(parts: Sequence[Any], values: Sequence[Any], b: Builder, x: Rows, columns: Any, targets: Any) -> str:
     """Parts that are trees, as one forest: part i adds values[i] (nodes, width) to outputs targets[i], ..."""
     forest = Forest("f32", "f64")
-    for part, value, subset, target in zip(parts, values, columns, targets):
+    for part, value, subset, target in zip(parts, values, columns, targets, strict=True):
         forest.trees.append(sklearn_tree(part.tree_, value, target, subset))
     outputs = max(tree.target + tree.value.shape[1] for tree in forest.trees)
     tensors = forest.tensors(np.zeros(outputs))
@@ -60,14 +60,17 @@ def scaled(b: Builder, value: str, factor: float, width: int) -> str:
 def weighted_mean(b: Builder, values: Sequence[str], weights: Any, width: int) -> str:
     """sum(weight * value) / sum(weight), as numpy.average has it."""
     weights = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
-    parts = [scaled(b, value, float(weight), width) for value, weight in zip(values, weights)]
+    parts = [scaled(b, value, float(weight), width) for value, weight in zip(values, weights, strict=True)]
     total = b.op("add", *parts) if len(parts) > 1 else parts[0]
     return b.op("divide", total, tensors={"divisor": np.full(width, weights.sum())})
 
 
 def votes(b: Builder, answers: Sequence[Answers], tables: Sequence[Any]) -> str:
     """Sum over parts of the row of their table that their class position picks."""
-    parts = [b.op("lookup", need(b, part, "prediction"), tensors={"table": table}) for part, table in zip(answers, tables)]
+    parts = [
+        b.op("lookup", need(b, part, "prediction"), tensors={"table": table})
+        for part, table in zip(answers, tables, strict=True)
+    ]
     return b.op("add", *parts) if len(parts) > 1 else parts[0]
 
 
@@ -88,7 +91,7 @@ def voting_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
         probabilities = weighted_mean(b, [need(b, part, "probabilities") for part in parts], weights, n)
         return Answers("classification", "Voting", b.op("argmax", probabilities), probabilities, classes=classes)
     each = np.ones(len(parts)) if weights is None else np.asarray(weights, np.float64)
-    tables = [np.eye(n)[list(part.classes)] * weight for part, weight in zip(parts, each)]
+    tables = [np.eye(n)[list(part.classes)] * weight for part, weight in zip(parts, each, strict=True)]
     return Answers("classification", "Voting", b.op("argmax", votes(b, parts, tables)), classes=classes)
 
 
@@ -143,9 +146,9 @@ def _samme(estimator: Any, b: Builder, x: Rows) -> str:
     places = [np.array([position[known] for known in part.classes_.tolist()]) for part in parts]
     if all_trees(parts):
         chosen = [np.argmax(leaf_distributions(part), axis=1) for part in parts]
-        values = [table[place[at]] for table, place, at in zip(tables, places, chosen)]
+        values = [table[place[at]] for table, place, at in zip(tables, places, chosen, strict=True)]
         return one_forest(parts, values, b, x, [None] * len(parts), [0] * len(parts))
-    return votes(b, import_parts(parts, b, x), [table[place] for table, place in zip(tables, places)])
+    return votes(b, import_parts(parts, b, x), [table[place] for table, place in zip(tables, places, strict=True)])
 
 
 def _samme_r(estimator: Any, b: Builder, x: Rows) -> str:
@@ -173,7 +176,10 @@ def ada_boost_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
     raw = b.op("divide", total, tensors={"divisor": np.full(n, estimator.estimator_weights_.sum())})
     if n == 2:
         raw = b.op("linear", raw, tensors={"coef": np.array([[-1.0, 1.0]]), "intercept": np.zeros(1)})
-        probabilities, prediction = b.op("complement", b.op("sigmoid", raw, scale=1.0)), b.op("above", raw, threshold=0.0)
+        probabilities, prediction = (
+            b.op("complement", b.op("sigmoid", raw, scale=1.0)),
+            b.op("above", raw, threshold=0.0),
+        )
     else:
         shrunk = b.op("divide", raw, tensors={"divisor": np.full(n, n - 1.0)})
         probabilities, prediction = b.op("softmax", shrunk), b.op("argmax", raw)

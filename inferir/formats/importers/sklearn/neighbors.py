@@ -18,9 +18,10 @@ _METRICS = {
 
 
 def _metric(b: Builder, metric: Any, parameters: dict[str, Any] | None) -> dict[str, Any]:
-    name, others = _METRICS.get(metric if isinstance(metric, str) else ""), {
-        key: value for key, value in (parameters or {}).items() if value is not None
-    }
+    name, others = (
+        _METRICS.get(metric if isinstance(metric, str) else ""),
+        {key: value for key, value in (parameters or {}).items() if value is not None},
+    )
     p = float(others.pop("p", 2.0))
     if name is None or others:
         shown = metric if isinstance(metric, str) else getattr(metric, "__name__", repr(metric))

@@ -19,7 +19,7 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]] | None] = {
 
 def _forward(estimator: Any, b: Builder, x: Rows) -> str:
     value, last = x, len(estimator.coefs_) - 1
-    for layer, (coef, intercept) in enumerate(zip(estimator.coefs_, estimator.intercepts_)):
+    for layer, (coef, intercept) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
         if layer == 0:
             output = product(b, value, coef.T, intercept)
         else:
@@ -43,7 +43,9 @@ def mlp_classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
     output, kind = _forward(estimator, b, x), estimator._label_binarizer.y_type_
     if kind.startswith("multilabel"):
         classes = tuple((0, 1) for _ in range(estimator.n_outputs_))
-        return Answers("classification", "NeuralNetwork", b.op("above", output, threshold=0.5), raw=output, classes=classes)
+        return Answers(
+            "classification", "NeuralNetwork", b.op("above", output, threshold=0.5), raw=output, classes=classes
+        )
     labels = class_labels(estimator.classes_)
     if estimator.n_outputs_ == 1:
         prediction, probabilities = b.op("above", output, threshold=0.5), b.op("complement", output)

@@ -88,7 +88,7 @@ def simple_imputer(estimator: Any, b: Builder, x: Rows) -> Answers:
     elif isinstance(marker, str):  # a text is another code in each column
         fills = _fill(b, x, kept, statistics, marker)
         marks = {c: codes_of(b, x.origins[c], [marker])[0] for c in {*kept, *indicators}}
-        parts = [_impute(b, x, [c], [fill], [], marks[c]) for c, fill in zip(kept, fills)]
+        parts = [_impute(b, x, [c], [fill], [], marks[c]) for c, fill in zip(kept, fills, strict=True)]
         parts += [_impute(b, x, [], [], [c], marks[c]) for c in indicators]
     else:
         parts = [_impute(b, finite(b, x), kept, _fill(b, x, kept, statistics, marker), indicators, float(marker))]
@@ -113,7 +113,7 @@ def missing_indicator(estimator: Any, b: Builder, x: Rows) -> Answers:
 
 def polynomial_features(estimator: Any, b: Builder, x: Rows) -> Answers:
     """Products in scikit-learn's order of multiplication: from the last column to the first."""
-    factors = [np.repeat(np.arange(x.width), powers)[::-1] for powers in estimator.powers_]
+    factors: list[Any] = [np.repeat(np.arange(x.width), powers)[::-1] for powers in estimator.powers_]
     tensors = {
         "begin": np.cumsum([0, *map(len, factors)]).astype(np.int64),
         "column": np.concatenate(factors or [np.zeros(0)]).astype(np.int64),

@@ -1,6 +1,6 @@
 """Trees and forests of scikit-learn, histogram gradient boosting apart (`hist.py`).
 
-Rows are float32, thresholds float64 and a row goes left where x <= threshold, so thresholds are rounded down to float32.
+Rows are float32, thresholds float64 and a row goes left where x <= threshold: thresholds are rounded down to float32.
 Missing values follow `missing_go_to_left`. Sums are float64, in the order of the trees.
 """
 
@@ -22,7 +22,7 @@ TREES = ("DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier
 
 
 def sklearn_tree(tree: Any, value: Any, target: int = 0, columns: Any = None) -> Tree:
-    """A fitted `tree_` whose leaves hold `value` (nodes, width). `columns` are the columns of a subspace, if it is one."""
+    """A fitted `tree_` whose leaves hold `value` (nodes, width). `columns` are those of a subspace, if it is one."""
     missing = getattr(tree, "missing_go_to_left", None)
     split_index = np.maximum(tree.feature, 0)
     return Tree(
@@ -123,7 +123,7 @@ def isolation_forest(estimator: Any, b: Builder, x: Rows) -> Answers:
     from sklearn.ensemble._iforest import _average_path_length
 
     forest = Forest("f32", "f64")
-    for regressor, columns in zip(estimator.estimators_, estimator.estimators_features_):
+    for regressor, columns in zip(estimator.estimators_, estimator.estimators_features_, strict=True):
         tree = regressor.tree_
         length = tree.compute_node_depths() + _average_path_length(tree.n_node_samples) - 1.0
         forest.trees.append(sklearn_tree(tree, length, columns=columns))

@@ -137,12 +137,16 @@ def test_wrong_tables(trained: Any, passengers: pd.DataFrame) -> None:
 
 
 def test_a_step_that_cannot_be_converted_says_which_and_where() -> None:
-    pipe = Pipeline([("scale", StandardScaler()), ("sample", RBFSampler(n_components=5)), ("model", LogisticRegression())])
+    pipe = Pipeline(
+        [("scale", StandardScaler()), ("sample", RBFSampler(n_components=5)), ("model", LogisticRegression())]
+    )
     with pytest.raises(UnsupportedModelError) as caught:
         inferir.convert(fitted(pipe, MULTI))
     assert "[E004] cannot convert sklearn.RBFSampler (in step 'sample'); supported: of sklearn: " in str(caught.value)
     nested = make_pipeline(ColumnTransformer([("log", FunctionTransformer(np.log1p), [0])]), LogisticRegression())
-    with pytest.raises(UnsupportedModelError, match=r"FunctionTransformer\(log1p\), which is code \(in step 'columntra"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"FunctionTransformer\(log1p\), which is code \(in step 'columntra"
+    ):
         inferir.convert(nested.fit(np.abs(MULTI.rows), MULTI.target))
 
 

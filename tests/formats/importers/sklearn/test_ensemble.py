@@ -35,7 +35,11 @@ from tests.formats.importers.sklearn.agreement import (
 )
 
 SEED = {"random_state": 0}
-THREE = [("linear", LogisticRegression()), ("bayes", GaussianNB()), ("tree", DecisionTreeClassifier(max_depth=3, **SEED))]
+THREE = [
+    ("linear", LogisticRegression()),
+    ("bayes", GaussianNB()),
+    ("tree", DecisionTreeClassifier(max_depth=3, **SEED)),
+]
 
 
 @pytest.mark.parametrize(

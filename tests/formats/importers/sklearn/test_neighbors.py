@@ -63,7 +63,7 @@ def test_rows_that_were_trained_on() -> None:
 @pytest.mark.parametrize("metric", ["canberra", lambda a, b: float(np.abs(a - b).sum())], ids=["name", "function"])
 def test_other_metrics_are_refused(metric: object) -> None:
     estimator = fitted(KNeighborsClassifier(metric=metric), MULTI)
-    with pytest.raises(UnsupportedModelError, match="metric=.*; supported: euclidean"):
+    with pytest.raises(UnsupportedModelError, match=r"metric=.*; supported: euclidean"):
         inferir.convert(estimator)
 
 
