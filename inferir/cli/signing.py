@@ -8,7 +8,7 @@ import click
 
 from inferir.cli._options import EXISTING, as_json, trusted_keys
 from inferir.cli._output import print_json
-from inferir.formats.apr import reader, signature
+from inferir.formats.apr import keys, reader, signature
 
 
 @click.command
@@ -27,7 +27,7 @@ def keygen(private_key: str, public_key: str | None) -> None:
     """
     stem, suffix = os.path.splitext(private_key)
     public_key = public_key or f"{stem}.pub{suffix or '.pem'}"
-    key_id = signature.keygen(private_key, public_key)
+    key_id = keys.keygen(private_key, public_key)
     click.echo(f"private key  {private_key}\npublic key   {public_key}\nkey id       {key_id}")
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inferir.formats.apr import layout, reader
-from inferir.formats.apr.reader import Key, Source
-from inferir.formats.apr.signature import KEY_ID_NBYTES
+from inferir.formats.apr.keys import KEY_ID_NBYTES
+from inferir.formats.apr.source import Key, Source, open_source
 from inferir.formats.spec import ColumnSpec, ModelSpec, OperatorSpec
 
 __all__ = ["describe"]
@@ -25,7 +25,7 @@ def describe(source: Source, *, trusted_keys: Iterable[Key] | None = None) -> di
 
     Raises as `reader.read`, without SignatureError when no keys are given.
     """
-    view = reader.open_source(source)
+    view = open_source(source)
     version = reader.version_of(view)
     header = reader.read_header(view)
     crc = reader.check_crc(view)

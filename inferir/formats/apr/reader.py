@@ -12,35 +12,23 @@ Nothing is allocated by a length that was not checked, nothing is executed, no t
 views of the source. What comes out is a ModelSpec or a FormatError, whatever the bytes (tests/fuzz/fuzz_apr.py); a file
 that cannot be opened is a FileAccessError, and a signature without the package to verify it a BackendError.
 
-This file, `_msgpack`, `layout`, `metadata` and `spec` import the cheap part of the standard library only: a Lambda
-start pays for each import.
+This file, `_msgpack`, `layout`, `metadata`, `source` and `spec` import the cheap part of the standard library only: a
+Lambda start pays for each import.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from inferir.errors import (
-    ChecksumError,
-    FileAccessError,
-    InvalidInputError,
-    ModelLoadError,
-    SignatureError,
-    UnsupportedModelError,
-)
+from inferir.errors import ChecksumError, ModelLoadError, SignatureError, UnsupportedModelError
 from inferir.formats.apr import _msgpack, layout, metadata
+from inferir.formats.apr.source import Key, Source, open_source
 from inferir.formats.spec import ModelSpec, TensorSpec
 
-__all__ = ["READERS", "Header", "Source", "read"]
-
-Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str]"
-Key: TypeAlias = "bytes | str | os.PathLike[str]"
+__all__ = ["READERS", "Header", "read"]
 
 _HEADER = struct.Struct(layout.HEADER_FORMAT)
 _ZERO_CHUNK_BYTES = 2**20
@@ -89,45 +77,6 @@ def read(source: Source, *, trusted_keys: Iterable[Key] | None = None) -> ModelS
     """
     view = open_source(source)
     return READERS[version_of(view)](view, trusted_keys)
-
-
-def open_source(source: Source) -> memoryview:
-    """All bytes of `source` as a flat read-only view. Raises FileAccessError or InvalidInputError."""
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        view = memoryview(source)
-        try:
-            return (view.cast("B") if view.nbytes else memoryview(b"")).toreadonly()
-        except (TypeError, ValueError) as error:
-            raise InvalidInputError(f"expected contiguous bytes, got format {view.format!r}: {error}") from None
-    try:
-        path = os.fspath(source)
-    except TypeError:
-        path = None
-    if not isinstance(path, str):
-        raise InvalidInputError(f"expected bytes or a path, got {type(source).__name__}")
-    return _open_file(path)
-
-
-def _open_file(path: str) -> memoryview:
-    try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FileAccessError(f"{path}: expected a regular file, got a device or a pipe")
-            if status.st_size > layout.MAP_ABOVE_BYTES:
-                return memoryview(mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ))
-            return memoryview(file.read(status.st_size))
-    except FileAccessError:
-        raise
-    except OSError as error:
-        raise FileAccessError(f"{path}: expected a file to read, got: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL in the path, or a file that shrank before it was mapped
-        raise FileAccessError(f"{path!r}: expected a file to read, got: {error}") from error
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """A pipe without a writer would block `open` for ever."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def version_of(view: memoryview) -> int:
@@ -192,9 +141,9 @@ def check_signature(view: memoryview, header: Header, trusted_keys: Iterable[Key
         return
     if not header.signed:
         raise SignatureError("expected a signed file, as trusted_keys were given, got one without a signature")
-    from inferir.formats.apr import signature  # only signed files pay for it
+    from inferir.formats.apr import keys  # only signed files pay for it
 
-    signature.check(view[: header.payload_end], signature_block(view, header), trusted_keys)
+    keys.check(view[: header.payload_end], signature_block(view, header), trusted_keys)
 
 
 def signature_block(view: memoryview, header: Header) -> bytes:

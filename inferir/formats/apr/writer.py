@@ -26,7 +26,7 @@ from inferir.formats.apr import _msgpack, layout, metadata, reader
 from inferir.formats.spec import DTYPES, ModelSpec, TensorSpec
 
 if TYPE_CHECKING:
-    from inferir.formats.apr.signature import PrivateKey
+    from inferir.formats.apr.keys import PrivateKey
 
 __all__ = ["created_now", "to_bytes", "write"]
 
@@ -38,16 +38,16 @@ _BUFFER_FORMATS = {"u": "BHILQ?", "i": "bhilq", "f": "fd"}
 
 
 def to_bytes(spec: ModelSpec, *, private_key: PrivateKey | None = None) -> bytes:
-    """The file as bytes; with `private_key` (see `signature.load_private_key`) it is signed.
+    """The file as bytes; with `private_key` (see `keys.load_private_key`) it is signed.
 
     Raises what `reader.read` would raise for the file, or InvalidInputError (E006) for values no file can hold.
     """
     pieces = _pieces(spec, signed=private_key is not None)
     if private_key is not None:
-        from inferir.formats.apr import signature
+        from inferir.formats.apr import keys
 
         body = b"".join(pieces)
-        pieces = [body, signature.block(memoryview(body), private_key)]
+        pieces = [body, keys.block(memoryview(body), private_key)]
     crc = 0
     for piece in pieces:
         crc = zlib.crc32(piece, crc)
@@ -78,9 +78,9 @@ def created_now() -> str:
 def store(pieces: Iterable[bytes | memoryview], path: str | os.PathLike[str], private_key: PrivateKey | None) -> None:
     """Write `pieces`, then the signature if there is a key, then the CRC-32."""
     if private_key is not None:
-        from inferir.formats.apr import signature
+        from inferir.formats.apr import keys
 
-        private_key = signature.load_private_key(private_key)  # before anything is written, as it may be no key
+        private_key = keys.load_private_key(private_key)  # before anything is written, as it may be no key
     with _replacing(path) as file:
         crc = 0
         for piece in pieces:
@@ -99,11 +99,11 @@ def _crc_bytes(crc: int) -> bytes:
 
 def _sign_written(file: BinaryIO, private_key: PrivateKey) -> bytes:
     """Ed25519 needs the whole message at once: it is mapped, not held."""
-    from inferir.formats.apr import signature
+    from inferir.formats.apr import keys
 
     file.flush()
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as body:
-        return signature.block(body, private_key)
+        return keys.block(body, private_key)
 
 
 def _pieces(spec: ModelSpec, *, signed: bool) -> list[bytes | memoryview]:

@@ -137,8 +137,8 @@ def _by_level(tree: Tree) -> tuple[Array, Array]:
 
 def _lockstep_levels(leaf_levels: Array) -> int:
     """How deep a block of rows walks together: to the bottom of a shallow tree; of a deep one a bit below its mean
-    leaf, where most rows have arrived and the rest go on alone. 1.3 was best of 0, 1, 1.3 and all on forests of depth 12
-    to 36.
+    leaf, where most rows have arrived and the rest go on alone. 1.3 was best of 0, 1, 1.3 and all on forests of depth
+    12 to 36.
     """
     deepest = int(leaf_levels.max())
     return deepest if deepest <= 8 else min(deepest, int(np.ceil(1.3 * leaf_levels.mean())))

@@ -13,7 +13,7 @@ import pytest
 from inferir.errors import ChecksumError, FileAccessError, SignatureError
 from inferir.formats.apr import layout, to_bytes
 from inferir.formats.apr.inspect import describe
-from inferir.formats.apr.signature import key_id
+from inferir.formats.apr.keys import key_id
 from inferir.formats.spec import ModelSpec
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"

@@ -14,7 +14,7 @@ import pytest
 
 import inferir
 from inferir.errors import FileAccessError, FormatError, InvalidInputError, ModelLoadError, SignatureError
-from inferir.formats.apr import layout, read, reader, to_bytes
+from inferir.formats.apr import layout, read, reader, source, to_bytes
 from inferir.formats.spec import ModelSpec
 
 ROOT = Path(next(iter(inferir.__path__))).parent
@@ -139,7 +139,7 @@ def test_no_rights_as_the_system_says_it(file: Path, monkeypatch: pytest.MonkeyP
     def refuse(path: str, flags: int) -> int:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(reader, "_open_without_waiting", refuse)
+    monkeypatch.setattr(source, "_open_without_waiting", refuse)
     with pytest.raises(FileAccessError, match=r"model\.apr: expected a file to read, got: Permission denied"):
         read(file)
 
@@ -230,7 +230,9 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("name", ["apr/reader.py", "apr/_msgpack.py", "apr/layout.py", "apr/metadata.py", "spec.py"])
+@pytest.mark.parametrize(
+    "name", ["apr/reader.py", "apr/_msgpack.py", "apr/layout.py", "apr/metadata.py", "apr/source.py", "spec.py"]
+)
 def test_imports_the_cheap_standard_library_only(name: str) -> None:
     for node in ast.walk(ast.parse((ROOT / "inferir" / "formats" / name).read_text())):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

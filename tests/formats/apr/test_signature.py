@@ -27,7 +27,7 @@ from inferir.errors import (
     InvalidInputError,
     SignatureError,
 )
-from inferir.formats.apr import layout, read, signature, to_bytes, write
+from inferir.formats.apr import keys, layout, read, signature, to_bytes, write
 from inferir.formats.spec import ModelSpec
 
 PEM, RAW = serialization.Encoding.PEM, serialization.Encoding.Raw
@@ -164,8 +164,8 @@ FORMS = [
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_a_key(signed: bytes, spec: ModelSpec, tmp_path: Path, form: str) -> None:
     public = forms(PUBLIC, PUBLIC_PEM, tmp_path)[form]
-    assert signature.load_public_key(public) == PUBLIC
-    assert signature.key_id(public) == KEY_ID
+    assert keys.load_public_key(public) == PUBLIC
+    assert keys.key_id(public) == KEY_ID
     assert read(signed, trusted_keys=[OTHER_PUBLIC, public]) == spec
     private = forms(SEED, PRIVATE_PEM, tmp_path)[form]
     assert to_bytes(spec, private_key=private) == signed
@@ -201,7 +201,7 @@ def test_private_key_object(signed: bytes, spec: ModelSpec) -> None:
 )
 def test_no_public_key(signed: bytes, key: Any) -> None:
     with pytest.raises(InvalidInputError):
-        signature.load_public_key(key)
+        keys.load_public_key(key)
     with pytest.raises(InvalidInputError):
         read(signed, trusted_keys=[key])
 
@@ -221,7 +221,7 @@ def test_no_public_key(signed: bytes, key: Any) -> None:
 )
 def test_no_private_key(key: Any) -> None:
     with pytest.raises(InvalidInputError):
-        signature.load_private_key(key)
+        keys.load_private_key(key)
 
 
 def test_key_file_that_is_not_there(signed: bytes, tmp_path: Path) -> None:
@@ -245,11 +245,11 @@ def test_keygen(spec: ModelSpec, tmp_path: Path) -> None:
     private, public = tmp_path / "private.pem", tmp_path / "public.pem"
     old_mask = os.umask(0)
     try:
-        key_id = signature.keygen(private, public)
+        key_id = keys.keygen(private, public)
     finally:
         os.umask(old_mask)
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
-    assert signature.key_id(public).hex() == key_id
+    assert keys.key_id(public).hex() == key_id
     loaded = serialization.load_pem_private_key(private.read_bytes(), None)
     assert isinstance(loaded, Ed25519PrivateKey)
     assert loaded.public_key() == serialization.load_pem_public_key(public.read_bytes())
@@ -260,14 +260,14 @@ def test_keygen(spec: ModelSpec, tmp_path: Path) -> None:
 def test_keygen_never_overwrites(tmp_path: Path, taken: str) -> None:
     (tmp_path / taken).write_text("precious")
     with pytest.raises(FileAccessError, match="File exists"):
-        signature.keygen(tmp_path / "private.pem", tmp_path / "public.pem")
+        keys.keygen(tmp_path / "private.pem", tmp_path / "public.pem")
     assert [path.name for path in tmp_path.iterdir()] == [taken]
     assert (tmp_path / taken).read_text() == "precious"
 
 
 def test_two_keys_are_two(tmp_path: Path) -> None:
-    first = signature.keygen(tmp_path / "a", tmp_path / "a.pub")
-    assert first != signature.keygen(tmp_path / "b", tmp_path / "b.pub")
+    first = keys.keygen(tmp_path / "a", tmp_path / "a.pub")
+    assert first != keys.keygen(tmp_path / "b", tmp_path / "b.pub")
 
 
 # Files
@@ -349,15 +349,15 @@ def test_without_cryptography(signed: bytes, spec: ModelSpec, monkeypatch: pytes
         read(signed, trusted_keys=[OTHER_PUBLIC])
     with pytest.raises(SignatureError):
         read(signed)
-    assert signature.key_id(PUBLIC_PEM) == KEY_ID
+    assert keys.key_id(PUBLIC_PEM) == KEY_ID
     assert read(to_bytes(spec)) == spec
 
 
 def test_cryptography_is_imported_to_verify_only() -> None:
-    code = "import sys; import inferir.formats.apr.signature as s; s.key_id(bytes(32)); print(*sys.modules)"
+    code = "import sys; import inferir.formats.apr.keys as s; s.key_id(bytes(32)); print(*sys.modules)"
     root = Path(next(iter(inferir.__path__))).parent
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True, timeout=60
     )
-    assert "inferir.formats.apr.signature" in done.stdout.split()
+    assert "inferir.formats.apr.keys" in done.stdout.split()
     assert "cryptography" not in done.stdout.split()

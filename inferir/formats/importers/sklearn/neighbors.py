@@ -9,8 +9,8 @@ import numpy as np
 from inferir.formats.importers._builder import Answers, Builder, Rows, class_labels
 from inferir.formats.importers.sklearn.checks import finite
 from inferir.formats.importers.sklearn.compose import side_by_side
-from inferir.operators.distance import WEIGHTS
 
+_WEIGHTS = ("uniform", "distance")
 _METRICS = {
     "euclidean": "euclidean", "l2": "euclidean", "manhattan": "manhattan", "cityblock": "manhattan", "l1": "manhattan",
     "chebyshev": "chebyshev", "infinity": "chebyshev", "minkowski": "minkowski", "cosine": "cosine",
@@ -38,8 +38,8 @@ def _dense(points: Any) -> Any:
 def _neighbors(estimator: Any, b: Builder, stored: str, values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors and attributes of the search: over all points, or by the tree that scikit-learn searches, with points and
     what is `stored` of them in the tree's order."""
-    if estimator.weights not in (None, *WEIGHTS):
-        raise b.unsupported("weights given as a function", ", ".join(WEIGHTS))
+    if estimator.weights not in (None, *_WEIGHTS):
+        raise b.unsupported("weights given as a function", ", ".join(_WEIGHTS))
     attributes = _metric(b, estimator.effective_metric_, estimator.effective_metric_params_)
     attributes |= {"k": int(estimator.n_neighbors), "weights": estimator.weights or "uniform"}
     points = _dense(estimator._fit_X)

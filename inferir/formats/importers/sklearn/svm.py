@@ -11,13 +11,14 @@ import numpy as np
 
 from inferir.formats.importers._builder import Answers, Builder, Rows, class_labels
 from inferir.formats.importers.sklearn.checks import finite
-from inferir.operators.svm import KINDS
+
+_KERNELS = ("linear", "poly", "rbf", "sigmoid")
 
 
 def _decisions(estimator: Any, b: Builder, x: Rows, counts: Any) -> str:
-    if estimator.kernel not in KINDS:
+    if estimator.kernel not in _KERNELS:
         kernel = estimator.kernel if isinstance(estimator.kernel, str) else "a function"
-        raise b.unsupported(f"kernel={kernel}", ", ".join(KINDS))
+        raise b.unsupported(f"kernel={kernel}", ", ".join(_KERNELS))
     support, dual_coef = (
         np.asarray(a.toarray() if hasattr(a, "toarray") else a, np.float64)
         for a in (estimator.support_vectors_, estimator._dual_coef_)
