@@ -14,7 +14,8 @@ import pytest
 
 import inferir
 from inferir.errors import FileAccessError, FormatError, InvalidInputError, ModelLoadError, SignatureError
-from inferir.formats.apr import layout, read, reader, source, to_bytes
+from inferir.formats.apr import layout, read, reader, to_bytes
+from inferir.formats.apr import source as sources
 from inferir.formats.spec import ModelSpec
 
 ROOT = Path(next(iter(inferir.__path__))).parent
@@ -139,7 +140,7 @@ def test_no_rights_as_the_system_says_it(file: Path, monkeypatch: pytest.MonkeyP
     def refuse(path: str, flags: int) -> int:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(source, "_open_without_waiting", refuse)
+    monkeypatch.setattr(sources, "_open_without_waiting", refuse)
     with pytest.raises(FileAccessError, match=r"model\.apr: expected a file to read, got: Permission denied"):
         read(file)
 
