@@ -27,21 +27,19 @@ __all__ = ["Agreement", "Level", "compare", "level_of"]
 Level: TypeAlias = Literal["exact", "link", "sum"]
 Array: TypeAlias = npt.NDArray[Any]
 
-_LEVELS: tuple[Level, ...] = ("exact", "link", "sum")
+_ORDER: tuple[Level, ...] = ("exact", "link", "sum")
 
-#: Operators that are not exact.
-LOOSER: Mapping[str, Level] = {
-    **dict.fromkeys(
-        ("sigmoid", "softmax", "exp", "exp2", "log", "softplus", "tanh", "normal_cdf", "normal_quantile", "power",
-         "quantile", "interpolate", "calibrate"),
-        "link",
-    ),
-    **dict.fromkeys(
-        ("linear", "linear_forest", "project", "distances", "normalize", "gaussian_nb", "categorical_nb",
-         "average_neighbors", "polynomial", "svm_decision", "svm_ovr", "svm_couple"),
-        "sum",
-    ),
-}  # fmt: skip
+#: Contract -> its operators. A test keeps this in step with `operators.OPERATORS`.
+_OPERATORS: Mapping[Level, str] = {
+    "exact": "identity check_finite select concat cast scale min_max binarize impute encode one_hot bins forest "
+    "oblivious argmax argmin above at_least complement normalize_sum lookup weighted_median add affine divide relu "
+    "signed_square vote_neighbors svm_vote combine compare choose take pick rank linear_in_order",
+    "link": "sigmoid sigmoid_stepwise softmax softmax_stepwise exp exp2 log softplus tanh normal_cdf normal_quantile "
+    "power quantile interpolate calibrate apply",
+    "sum": "linear linear_forest project distances normalize gaussian_nb categorical_nb average_neighbors polynomial "
+    "svm_decision svm_ovr svm_couple reduce",
+}
+LEVELS: Mapping[str, Level] = {name: level for level, names in _OPERATORS.items() for name in names.split()}
 
 _LINK_ULP = 2
 _RELATIVE: Mapping[tuple[Level, int], float] = {("link", 8): 1e-12, ("sum", 4): 1e-5, ("sum", 8): 1e-10}
@@ -83,9 +81,9 @@ def level_of(spec: ModelSpec, answer: str) -> Level:
         if value in seen or value not in producer:
             continue
         seen.add(value)
-        loosest = max(loosest, _LEVELS.index(LOOSER.get(producer[value].op, "exact")))
+        loosest = max(loosest, _ORDER.index(LEVELS[producer[value].op]))
         waiting.extend(producer[value].inputs)
-    return _LEVELS[loosest]
+    return _ORDER[loosest]
 
 
 def compare(spec: ModelSpec, answer: str, ours: Array, theirs: Any) -> Agreement:
@@ -107,12 +105,13 @@ def _labels(answer: str, ours: Array, theirs: Array) -> Agreement:
 
 
 def _numbers(answer: str, level: Level, ours: Array, theirs: Array) -> Agreement:
-    theirs = theirs.astype(ours.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        theirs = theirs.astype(ours.dtype)
+        apart = np.abs(ours - theirs)
     both_nan = np.isnan(ours) & np.isnan(theirs)
     unequal = (ours != theirs) & ~both_nan
     finite = np.isfinite(ours) & np.isfinite(theirs)
-    with np.errstate(over="ignore"):
-        absolute = np.where(finite, np.abs(ours - theirs), np.where(unequal, np.inf, 0)).astype(np.float64)
+    absolute = np.where(finite, apart, np.where(unequal, np.inf, 0)).astype(np.float64)
     size = np.maximum(np.abs(ours), np.abs(theirs), dtype=np.float64)
     relative = np.divide(absolute, size, out=np.where(absolute > 0, np.inf, 0.0), where=finite & (size > 0))
     ulp = _ulp(ours, theirs)
@@ -134,7 +133,7 @@ def _numbers(answer: str, level: Level, ours: Array, theirs: Array) -> Agreement
 def _agreement(
     answer: str, contract: str, unequal: Array, outside: Array, differences: tuple[Array, Array, Array] | None = None
 ) -> Agreement:
-    rows = np.flatnonzero(outside.reshape(len(outside), -1).any(axis=1))
+    rows = np.flatnonzero(outside.any(axis=tuple(range(1, outside.ndim))))
     absolute, relative, ulp = differences or (None, None, None)
     return Agreement(
         answer=answer,

@@ -1,14 +1,12 @@
 """Make the models and the answers of `inferir demo`: python tools/make_demo.py
 
-    penguins        scikit-learn: categories in one-hot columns, missing measures imputed, logistic regression. The sex
-                    of 344 penguins of the Palmer Archipelago (Gorman, Williams and Fraser 2014,
-                    doi:10.1371/journal.pone.0090081; CC0), as in the Python package palmerpenguins 0.1.6. Eleven were
-                    not sexed; the model is trained on the others and answers for all.
-    breast_cancer   XGBoost: 60 trees. 569 tumours, malignant (0) or benign (1), from scikit-learn's load_breast_cancer
-                    (Wolberg, Street and Mangasarian 1995, doi:10.24432/C5DW2B; CC BY 4.0).
+    penguins        scikit-learn: categories in one-hot columns, missing measures imputed, logistic regression.
+                    Eleven penguins were not sexed; the model is trained on the others and answers for all.
+    breast_cancer   XGBoost: 60 trees, on all rows.
 
-Each .csv holds the rows and, in the columns that `inferir predict --proba --raw` would write, what the library
-answered. The penguins' rows are read from their own file. Same versions, same files: the versions are in the models.
+Where the rows are from is said in inferir/demo/__init__.py. Each .csv holds them and, in the columns that `inferir
+predict --proba --raw` would write, what the library answered. The penguins' rows are read from their own file. Same
+versions, same files: the versions are in the models.
 """
 
 from __future__ import annotations

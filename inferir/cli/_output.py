@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement_text", "bytes_text", "facts", "number", "print_json", "seconds_text", "show", "table"]
 
+#: More than these are as telling as any other number.
+_MANY_ULP = 1_000_000
+
 #: Where there is no terminal whose width could be asked: wide enough for a table, narrow enough for a mail.
 _PLAIN_WIDTH = 110
 
@@ -101,10 +104,10 @@ def agreement_text(agreements: Iterable[Agreement]) -> Table:
                 a.answer,
                 f"{a.values:,}",
                 a.contract,
-                "holds" if a.within else f"broken, first in row {a.first_outside}",
+                "holds" if a.within else f"broken in row {a.first_outside}",
                 f"{a.unequal:,}",
                 "" if a.largest_absolute is None else f"{a.largest_absolute:.3g}",
-                "" if a.largest_ulp is None else f"{a.largest_ulp:,}",
+                "" if a.largest_ulp is None else f"{a.largest_ulp:,}" if a.largest_ulp < _MANY_ULP else "many",
             )
             for a in agreements
         ],

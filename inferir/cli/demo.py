@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+import numpy as np
 
 from inferir.agreement import Agreement, compare
 from inferir.cli._errors import DIFFERS
@@ -61,18 +62,26 @@ def _agreements(example: Example) -> list[Agreement]:
 
 
 def _result(example: Example, agreements: list[Agreement]) -> dict[str, Any]:
-    one = {name: column[:1] for name, column in example.rows.items()}
-    n_rows = len(next(iter(example.rows.values())))
-    batches = {1: one, n_rows: example.rows}
+    rows = _as_passed(example)
     return {
         "model": str(FOLDER / f"{example.name}.apr"),
         "framework": dict(example.model.spec.framework),
         "backend": example.model.backend,
         "agreements": [agreement.plain() for agreement in agreements],
         "times": [
-            {"rows": size, **asdict(measure(example.model.predict, rows, _SECONDS))} for size, rows in batches.items()
+            {"rows": size, **asdict(measure(example.model.predict, batch, _SECONDS))} for size, batch in rows.items()
         ],
     }
+
+
+def _as_passed(example: Example) -> dict[int, Any]:
+    """One row, and all rows: an array, or a dict of columns where some are text."""
+    columns = example.rows
+    n_rows = len(next(iter(columns.values())))
+    if any(column.categories for column in example.model.columns):
+        return {1: {name: values[:1] for name, values in columns.items()}, n_rows: columns}
+    matrix = np.column_stack(list(columns.values()))
+    return {1: matrix[:1], n_rows: matrix}
 
 
 def _show(example: Example, agreements: list[Agreement], times: list[dict[str, Any]]) -> None:
@@ -104,5 +113,5 @@ def _show(example: Example, agreements: list[Agreement], times: list[dict[str, A
     show(agreement_text(agreements))
     for timing in times:
         per_row = seconds_text(timing["median_s"] / timing["rows"])
-        show(f"{per_row} per row, {timing['rows']} in a call, {model.backend} kernels")
+        show(f"{per_row} per row, in calls of {timing['rows']}, {model.backend} kernels")
     show()

@@ -1,6 +1,12 @@
 """Two models that come with Inferir, real rows for them, and what the libraries that trained them answered.
 
-`tools/make_demo.py` in the source tree made them, and says where the rows are from.
+    penguins        344 penguins of the Palmer Archipelago: Gorman, Williams and Fraser 2014,
+                    doi:10.1371/journal.pone.0090081, as in the Python package palmerpenguins 0.1.6; CC0
+    breast_cancer   569 tumours: Wolberg, Street and Mangasarian 1995, doi:10.24432/C5DW2B, as in scikit-learn's
+                    load_breast_cancer; CC BY 4.0
+
+To the rows were added the columns `prediction`, `probability_...` and `raw`: the libraries' answers. They and the
+models were made by `tools/make_demo.py` in the source tree.
 """
 
 from __future__ import annotations
