@@ -55,7 +55,7 @@ def text_file(data: bytes) -> tuple[Builder, Answers, dict[str, str]]:
 
 def booster(estimator: Any, b: Builder, x: Rows) -> Answers:
     """Booster: it knows no labels, so classes are 0, 1, ..."""
-    return _by_objective(_text(estimator, b), b, x)
+    return _by_objective(_text(estimator), b, x)
 
 
 def classifier(estimator: Any, b: Builder, x: Rows) -> Answers:
@@ -82,13 +82,13 @@ def ranker(estimator: Any, b: Builder, x: Rows) -> Answers:
 def _fitted(estimator: Any, b: Builder) -> TextModel:
     if estimator.get_params().get("pred_early_stop"):
         raise b.unsupported("pred_early_stop=True, which answers before all trees are asked", "pred_early_stop=False")
-    return _text(estimator.booster_, b)
+    return _text(estimator.booster_)
 
 
-def _text(estimator: Any, b: Builder) -> TextModel:
+def _text(estimator: Any) -> TextModel:
     text = parse(estimator.model_to_string().encode())
-    sigmoid = (estimator.params or {}).get("sigmoid")
-    if sigmoid is not None and estimator.train_set is not None:  # the text has six digits, a booster in training all
+    sigmoid, in_training = (estimator.params or {}).get("sigmoid"), getattr(estimator, "train_set", None) is not None
+    if sigmoid is not None and in_training:  # the text has six digits, a booster that did not come from text has all
         text = replace(text, objective=[_exact(word, float(sigmoid)) for word in text.objective])
     return text
 
