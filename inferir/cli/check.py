@@ -51,6 +51,9 @@ def check(
     and sums within a few units of the last digits: the table says which holds for which answer, and the exit code is 1
     where one does not. The library that trained the model has to be installed, and pandas.
 
+    SOURCE is what the model was converted from; of a CatBoost model the .cbm file, as CatBoost does not read its own
+    JSON to the last digit.
+
     \b
     Examples:
       inferir check model.apr --against xgboost.json rows.csv
