@@ -47,6 +47,7 @@ class Model:
         self._threads = max(1, threads or _cores())
         self._columns = Columns(spec.columns, bool(spec.training.get("named_columns", True)))
         self._pool: ThreadPoolExecutor | None = None
+        self._pool_process = 0
         self._lock = threading.Lock()
         self._proved: set[str] = set()
         self._plan = Plan(spec, self._kernels, "f64", self._proved)
@@ -109,8 +110,9 @@ class Model:
         if self._threads == 1 or n_rows <= CHUNK_ROWS:
             return None
         with self._lock:
-            if self._pool is None:
+            if self._pool is None or self._pool_process != os.getpid():  # a forked child has the pool, not its threads
                 self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="inferir")
+                self._pool_process = os.getpid()
         return self._pool
 
     # -- what it is

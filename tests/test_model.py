@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -148,6 +151,28 @@ def test_one_model_answers_many_threads_at_once(forest: inferir.Model) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+_FORK = """
+import os, sys, warnings
+import numpy as np
+import inferir
+
+warnings.simplefilter("ignore")  # Python 3.12 warns of a fork with threads: that is what is tried here
+model = inferir.load(sys.argv[1], threads=2)
+rows = np.zeros((9000, len(model.columns)))
+before = model.predict(rows)
+child = os.fork()
+if not child:
+    os._exit(0 if (model.predict(rows) == before).all() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_threads_of_its_own(linear: inferir.Model, tmp_path: Path) -> None:
+    linear.save(tmp_path / "model.apr")
+    subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "model.apr")], check=True, timeout=120)
 
 
 @pytest.mark.parametrize(
