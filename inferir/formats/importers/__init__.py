@@ -6,6 +6,7 @@ file. Nothing is imported to look something up, and a file needs none of the lib
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -40,6 +41,8 @@ FILES: dict[str, tuple[str, str]] = {
     ),
     "XGBoost JSON": (r'\s*\{\s*"(learner|version)"\s*:', "xgboost.booster:model_file"),
     "XGBoost UBJSON": (r"\{[iUIlL]\x00*\x07(learner|version)", "xgboost.booster:model_file"),
+    # A protocol buffer that begins with field 1, the IR version, and goes on with one of fields 2 to 8.
+    "ONNX": (r"\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42]", "onnx.model:onnx_file"),
 }
 
 #: Bytes of a file that are looked at to tell its kind.
@@ -117,9 +120,12 @@ def _width(estimator: Any) -> int:
     for attribute in ("n_features_in_", "n_features_", "num_features", "num_feature"):
         value = getattr(estimator, attribute, None)
         if callable(value):
-            value = value()
-        if isinstance(value, (int, np.integer)):
+            with contextlib.suppress(ValueError):  # XGBoost's, for a booster that has seen no data
+                value = value()
+        if isinstance(value, (int, np.integer)) and value:
             return int(value)
+    if names := getattr(estimator, "feature_names_", None):  # an unpickled CatBoost model says 0 columns
+        return len(names)
     raise UnsupportedModelError(f"cannot tell how many columns {class_key(estimator)} takes; is it fitted?")
 
 

@@ -1,12 +1,12 @@
 """From the bytes of an `.onnx` file to nodes with checked attributes. The one place that touches the `onnx` package.
 
-A file is not trusted: whatever its bytes, the answer is a model or a FormatError. Protocol buffers are parsed by `onnx`,
-data outside the file is refused, and an attribute is of the type that is asked for or an error that names it.
+A file is not trusted: whatever its bytes, the answer is a model or a FormatError. Protocol buffers are parsed by
+`onnx`, data outside the file is refused, and an attribute is of the type that is asked for or an error that names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -21,8 +21,8 @@ __all__ = ["Input", "Model", "Node", "array_of", "onnx_package", "read_model"]
 #: The domain of the operators of classical models, and of the common ones.
 ML, PLAIN = "ai.onnx.ml", ""
 
-#: Elements an array of a file, or one computed from it, may have.
-LIMIT = 2**28
+#: Elements that an array computed from constants may have. Those in the file are bounded by its length.
+LIMIT = 2**26
 
 
 def onnx_package() -> ModuleType:
@@ -30,7 +30,7 @@ def onnx_package() -> ModuleType:
         import onnx
     except ImportError as error:
         raise BackendError("reading .onnx files needs the onnx package: pip install inferir[import]") from error
-    return onnx  # type: ignore[no-any-return]
+    return onnx
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,6 @@ def array_of(tensor: Any, what: str) -> Array:
     onnx = onnx_package()
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         raise UnsupportedModelError(f"{what}: its data is in another file; supported: all data in the .onnx file")
-    if int(np.prod([max(int(d), 0) for d in tensor.dims] or [1], dtype=np.float64)) > LIMIT:
-        raise ModelLoadError(f"{what}: expected at most {LIMIT} elements, got dimensions {list(tensor.dims)}")
     try:
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype == object or array.dtype.kind in "SU":
@@ -131,7 +129,9 @@ def array_of(tensor: Any, what: str) -> Array:
     except Exception as error:  # onnx lets whatever NumPy and Python raise through: the file is what is wrong
         raise ModelLoadError(f"{what}: not a tensor: {error}") from error
     if array.dtype.kind not in "biufO":
-        raise UnsupportedModelError(f"{what}: a tensor of {array.dtype}; supported: floats, integers, booleans, strings")
+        raise UnsupportedModelError(
+            f"{what}: a tensor of {array.dtype}; supported: floats, integers, booleans, strings"
+        )
     return array  # type: ignore[no-any-return]
 
 
@@ -153,7 +153,8 @@ def _attribute(proto: Any, place: str) -> Any:
              types.FLOATS: lambda: list(proto.floats), types.INTS: lambda: list(proto.ints)}  # fmt: skip
     if proto.type not in plain:
         raise UnsupportedModelError(f"{what} has type {proto.type}; supported: numbers, strings, tensors and graphs")
-    return plain[proto.type]()
+    read: Callable[[], Any] = plain[proto.type]
+    return read()
 
 
 def nodes_of(graph: Any) -> Iterator[Node]:

@@ -1,4 +1,4 @@
-"""What a value of an ONNX graph is while the graph is walked: a constant, or a tensor with one slice for each input row.
+"""What a value of a graph is while the graph is walked: a constant, or a tensor with one slice for each input row.
 
 Operators know matrices, one row per input row; ONNX knows tensors of any rank in which the rows are one axis, the batch
 axis, of a length that nobody knows. So a tensor is a matrix and a picture of it: `columns` has the tensor's shape, with
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "TEXT", "Array", "Constant", "Maps", "Refused", "Tensor", "Value", "batch_axis", "broadcast", "dtype_name", "whole",
+    "ABSENT", "TEXT", "Array", "Constant", "Maps", "Refused", "Tensor", "Value", "batch_axis", "broadcast",
+    "dtype_name", "whole",
 ]  # fmt: skip
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -49,6 +50,8 @@ class Tensor:
     table   stored as i64 only: what each position is.
     levels  the values an element can have, where they are few and known.
     margin  whether these are known to be scores before a link, not probabilities.
+    stacked whether the first axis, which the picture has and the ONNX tensor has not, counts blocks of rows, one below
+            the other. Only a reshape can take them apart again.
     """
 
     value: str
@@ -60,6 +63,7 @@ class Tensor:
     table: Array | None = None
     levels: Array | None = None
     margin: bool = False
+    stacked: bool = False
 
     @property
     def batch(self) -> int:
@@ -92,6 +96,9 @@ class Refused:
     supported: str
 
 
+#: An optional input that is not given.
+ABSENT = Constant(np.zeros(0, np.int64))
+
 Value: TypeAlias = "Constant | Tensor | Maps | Refused"
 
 
@@ -116,13 +123,18 @@ def batch_axis(values: Sequence[Constant | Tensor]) -> tuple[int, int] | None:
         return None
     axis, batch = axes.pop(), batches.pop() if batches else 1
     for value in values:
-        if isinstance(value, Constant) and value.axis is None and value.array.ndim >= -axis and value.array.shape[axis] != 1:
+        if (
+            isinstance(value, Constant)
+            and value.axis is None
+            and value.array.ndim >= -axis
+            and value.array.shape[axis] != 1
+        ):
             return None
     return axis, batch
 
 
 def broadcast(values: Sequence[Constant | Tensor]) -> tuple[list[Array], int] | None:
-    """Pictures of tensors and arrays of constants, all of one shape, and the batch axis in it. None where they clash."""
+    """Pictures of tensors and arrays of constants, all of one shape, and its batch axis. None where they clash."""
     found = batch_axis(values)
     if found is None:
         return None
