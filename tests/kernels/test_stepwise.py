@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+
 import numpy as np
+import pytest
 import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kernels.twins import Array, assert_close, check, examples, matrices
+from tests.kernels.twins import Array, assert_close, call, check, examples, matrices
 
 
 @given(k=st.integers(1, 4), data=st.data())
@@ -39,6 +43,20 @@ def test_sigmoid_stepwise_at_its_ends() -> None:
     assert out[3:].tolist()[:2] == [1.0, 1.0]
     assert np.isnan(out[5])
     assert out[6] == out[7] == 0.5
+
+
+def test_exponential_is_that_of_the_c_library() -> None:
+    """1 / (1 + e**-x) in float32 is one to one in e**-x where that is large: equal bits, equal exponentials."""
+    if platform.libc_ver()[0] != "glibc" or tuple(map(int, platform.libc_ver()[1].split("."))) < (2, 27):
+        pytest.skip("the bits of glibc's expf since 2.27")
+    expf = ctypes.CDLL("libm.so.6").expf
+    expf.restype, expf.argtypes = ctypes.c_float, [ctypes.c_float]
+    x = np.random.default_rng(0).uniform(-88.0, -17.0, 20_000).astype(np.float32)
+    power = np.array([expf(float(-value)) for value in x], np.float32)
+    right = np.float32(1) / (power + np.float32(1))
+    np.testing.assert_array_equal(call("jit", "sigmoid_stepwise", {"x": x[:, None]})["out"][:, 0], right)
+    rounded_once = np.exp(-x.astype(np.float64)).astype(np.float32)
+    assert (power != rounded_once).any()  # which would not do
 
 
 @given(x=matrices("f32", columns=(1, 12), limit=1e4, finite=True))

@@ -10,7 +10,8 @@ import numpy as np
 from inferir.kernels.jit import _math
 from inferir.kernels.jit._compile import kernel
 
-_exp, _log, _power, _sigmoid, _softplus = _math.exp, _math.log, _math.power, _math.sigmoid, _math.softplus
+_exp, _exp32, _log, _power = _math.exp, _math.exp32, _math.log, _math.power
+_sigmoid, _softplus = _math.sigmoid, _math.softplus
 _tanh, _normal_cdf, _normal_quantile = _math.tanh, _math.normal_cdf, _math.normal_quantile
 
 
@@ -43,13 +44,13 @@ def softmax(x, out):
 def sigmoid_stepwise(x, out):
     """out = 1 / (1 + exp(-x)) with every step rounded to float32, x at least -88.7: XGBoost's (common::Sigmoid).
 
-    Its 1 - p is far from the exact one where p is near 1, and part of its answer.
+    Its 1 - p is far from the exact one where p is near 1, and part of its answer: hence its very exponential.
     """
     one, most = np.float32(1.0), np.float32(88.7)
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
             value = -x[i, j]
-            power = np.float32(_exp(most if value > most else value))
+            power = np.float32(_exp32(most if value > most else value))
             out[i, j] = one / (power + one)
 
 
@@ -65,7 +66,7 @@ def softmax_stepwise(x, out):
             peak = x[i, j] if x[i, j] > peak else peak
         total = np.float64(0.0)
         for j in range(np.uint64(x.shape[1])):
-            out[i, j] = _exp(x[i, j] - peak)
+            out[i, j] = _exp32(x[i, j] - peak)
             total += np.float64(out[i, j])
         divisor = np.float32(total)
         for j in range(np.uint64(x.shape[1])):

@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 def parse(data: bytes) -> Fields:
     """The document in `data`, JSON or UBJSON. Raises FormatError."""
-    document = ubjson.loads(data) if data[1:2] in b"iUIlL" else _json(data)
+    document = ubjson.loads(data) if data[1:2] in (b"i", b"U", b"I", b"l", b"L") else _json(data)
     if not isinstance(document, dict):
         raise ModelLoadError(f"XGBoost model: expected an object, got {type(document).__name__}")
     return Fields(document, "")
@@ -133,6 +133,6 @@ def _summary(value: Any) -> str:
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, int) and abs(value) > 2**64:
-        return f"a number of {math.ceil(value.bit_length() / 3.33)} digits"
+        return f"a number of {int(value.bit_length() * math.log10(2)) + 1} digits"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -102,7 +102,8 @@ def _read_tree(fields: Fields, forest: Forest, position: Array, outputs: int) ->
     categorical = _categorical(fields, n) & inner
     if not (condition[inner & ~categorical] > -np.inf).all():  # nothing is below it, and no x <= t says so
         raise fields.error("split_conditions", "numbers above minus infinity")
-    threshold = less_than(condition)
+    with np.errstate(over="ignore"):  # below the least float32 there is minus infinity
+        threshold = less_than(condition)
     for node, members in _category_sets(fields, categorical):
         threshold[node] = _add_left_set(fields, forest, members)
         flags[node] |= CATEGORICAL | OUTSIDE_LEFT
