@@ -27,8 +27,9 @@ def convert(
 ) -> None:
     """Turn a trained model into an .apr file.
 
-    SOURCE is a model saved by XGBoost (.json, .ubj), LightGBM (.txt), CatBoost (.json) or in ONNX (.onnx), which need
-    nothing else installed, or a pickle of a fitted estimator or booster, which needs its library and --trust-pickle.
+    SOURCE is a model saved by XGBoost (.json, .ubj), LightGBM (.txt) or CatBoost (.json), which need nothing else
+    installed; or an ONNX model (.onnx), which needs `pip install inferir[import]`; or a pickle of a fitted estimator or
+    booster, which needs the library that made it, and --trust-pickle.
 
     What cannot be converted exactly is refused, with what it was and where; there is no approximate conversion.
 
