@@ -1,0 +1,61 @@
+"""Distances, and what neighbours say: 100 centres, 5 nearest of 2,000 points; metrics by their position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import Array, Case, Given, KernelBenchmark, below, positive, random
+
+_METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
+_POINTS, _NEIGHBORS = 2000, 5
+_TREE_COLUMNS, _TREE_LEVELS = 4, 7
+
+
+def _metric(metric: str, points: int, neighbors: int = 1) -> Case:
+    given = {"metric": _METRICS.index(metric), "p": 3.0}
+    return Case(given, {"m": points, "k": neighbors}, reference_rows=100)
+
+
+def kd_tree(points: Array, levels: int) -> dict[str, Array]:
+    """Points in the order of a k-d tree, and its nodes: each halves its points along the widest column."""
+    points, n_nodes = points.copy(), 2**levels - 1
+    begin, end = np.zeros((2, n_nodes), np.int64)
+    low, high = np.zeros((2, n_nodes, points.shape[1]))
+    end[0] = len(points)
+    for node in range(n_nodes):
+        part = points[begin[node] : end[node]]
+        low[node], high[node] = part.min(axis=0), part.max(axis=0)
+        part[:] = part[np.argsort(part[:, np.argmax(high[node] - low[node])])]
+        left, middle = 2 * node + 1, (begin[node] + end[node]) // 2
+        if left < n_nodes:
+            begin[left : left + 2], end[left : left + 2] = (begin[node], middle), (middle, end[node])
+    leaf = np.arange(n_nodes) >= n_nodes // 2
+    return {
+        "points": points, "node_begin": begin, "node_end": end, "node_leaf": leaf.astype(np.uint8),
+        "low": low, "high": high, "radius": np.zeros(n_nodes),
+    }  # fmt: skip
+
+
+def _search_tree() -> Given:
+    tree = kd_tree(random().standard_normal((_POINTS, _TREE_COLUMNS)), _TREE_LEVELS)
+    return {**tree, "ball": 0, "metric": 0, "p": 2.0}
+
+
+_FOUND: dict[str, Any] = {"index": below(_POINTS), "distance": positive, "by_distance": 1}
+
+
+class Distance(
+    KernelBenchmark,
+    cases={
+        **{f"distances/{metric}": _metric(metric, 100) for metric in _METRICS},
+        "nearest/euclidean": _metric("euclidean", _POINTS, _NEIGHBORS),
+        "nearest_in_tree": Case(
+            _search_tree, {"d": _TREE_COLUMNS, "k": _NEIGHBORS, "s": 2 * _TREE_LEVELS}, reference_rows=100
+        ),
+        "vote_neighbors": Case({**_FOUND, "label": below(3)}, {"k": _NEIGHBORS, "m": _POINTS, "c": 3}),
+        "average_neighbors": Case(_FOUND, {"k": _NEIGHBORS, "m": _POINTS, "v": 1}),
+    },
+):
+    """Kernels of `kernels.distance`."""

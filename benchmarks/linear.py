@@ -1,0 +1,16 @@
+"""Linear models: a matrix product, and XGBoost's in its own order of sums."""
+
+from __future__ import annotations
+
+from benchmarks.common import Case, KernelBenchmark
+
+
+class Linear(
+    KernelBenchmark,
+    cases={
+        "matmul/1_output": Case(lengths={"k": 1}),
+        "matmul/10_outputs_784_columns": Case(lengths={"k": 10, "d": 784}, reference_rows=100),
+        "linear_in_order": Case(lengths={"k": 1}),
+    },
+):
+    """Kernels of `kernels.linear`."""
