@@ -222,14 +222,19 @@ def _classes(learner: _Learner, b: Builder, raw: str, classes: tuple[Any, ...]) 
     answer = _linked(learner, b, raw)
     at, threshold = {"sigmoid": (raw, LABEL_MARGIN), "step": (raw, 0.0)}.get(learner.link, (answer, 0.5))
     prediction = b.op("above", at, threshold=threshold)
-    pairs = None
-    if learner.link in ("sigmoid", "step"):
-        columns = [b.op("select", answer, tensors={"columns": np.array([k])}) for k in range(learner.outputs)]
-        complements = [b.op("complement", column) for column in (columns if learner.outputs > 1 else [answer])]
-        pairs = b.op("concat", *complements) if learner.outputs > 1 else complements[0]
-    if learner.outputs > 1:
-        classes = (classes,) * learner.outputs
-    return Answers("classification", model_type, prediction, pairs, raw, classes=classes)
+    pairs = _pairs(b, answer, learner.outputs) if learner.link in ("sigmoid", "step") else None
+    several = (classes,) * learner.outputs
+    return Answers(
+        "classification", model_type, prediction, pairs, raw, classes=several if learner.outputs > 1 else classes
+    )
+
+
+def _pairs(b: Builder, answer: str, outputs: int) -> str:
+    """Probabilities of both classes, from that of the second; for several targets side by side."""
+    if outputs == 1:
+        return b.op("complement", answer)
+    columns = [b.op("select", answer, tensors={"columns": np.array([k])}) for k in range(outputs)]
+    return b.op("concat", *[b.op("complement", column) for column in columns])
 
 
 def _linked(learner: _Learner, b: Builder, raw: str) -> str:
