@@ -54,7 +54,8 @@ def hard_rows(
         if on and column in on and len(on[column]):
             exact = on[column].astype(width)
             exact = exact[np.isfinite(exact)]
-            beside = [np.nextafter(exact, width(-np.inf)), np.nextafter(exact, width(np.inf))]
+            with np.errstate(over="ignore"):  # beside the largest number is infinity
+                beside = [np.nextafter(exact, width(-np.inf)), np.nextafter(exact, width(np.inf))]
             special = np.concatenate([exact, *beside, special])
         replaced = rng.random(n) < 1 / 3
         out[replaced, column] = rng.choice(special, replaced.sum())

@@ -3,7 +3,7 @@
 The code of a value is the position of its text in the column's categories, as a float.
 
     text                    compared as it is
-    integers, booleans      compared as str() writes them: 2 is "2", True is "True"
+    integers, booleans      compared as str() writes them: 2 is "2", True is "True", and "1" where there is no "True"
     other numbers           a whole number as an integer (2.0 is "2"), else the shortest text that reads back as the
                             same number in its own width (float32 0.1 is "0.1")
     not among them          -1.0
@@ -60,6 +60,8 @@ class CategoryCodes(dict[Any, float]):
             return math.nan
         if isinstance(value, (Real, Decimal, np.bool_)):
             text = number_text(value)
+            if isinstance(value, (bool, np.bool_)) and text not in self._numbers:  # pandas, CatBoost: True is 1
+                text = str(int(value))
             return math.nan if text.endswith("nan") else self._numbers.get(text, UNKNOWN)
         raise NotACategoryError
 

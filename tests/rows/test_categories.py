@@ -132,6 +132,12 @@ def test_numbers_against_a_dictionary(values: list[int], dtype: type) -> None:
     np.testing.assert_array_equal(codes.of_objects(values), expected)
 
 
+def test_booleans_are_numbers_where_there_are_no_booleans() -> None:
+    codes = CategoryCodes(("x", "1", "0", "False"))
+    assert codes.of_objects([True, np.bool_(True), False, "True", 1]).tolist() == [1, 1, 3, -1, 1]
+    np.testing.assert_array_equal(codes.of_numbers(np.array([False, True])), [3, 1])
+
+
 def test_numbers_with_nan_and_booleans() -> None:
     np.testing.assert_array_equal(CODES.of_numbers(np.array([2.0, np.nan, 5.0, np.nan])), [1, np.nan, -1, np.nan])
     np.testing.assert_array_equal(CODES.of_numbers(np.array([True, False])), [2, -1])

@@ -27,6 +27,8 @@ __all__ = ["FloatFeature", "Json", "JsonModel", "parse"]
 #: More columns or classes than a model has: lists of them are made by what the file says.
 _MOST = 2**16
 
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+
 
 class Json:
     """A value in a JSON document, which knows where in it: what is not as expected is a ModelLoadError that says so."""
@@ -74,7 +76,12 @@ class Json:
         return int(value)
 
     def number(self) -> float:
-        return float(self.numbers()[0])
+        return float(self.numbers()[0]) if not isinstance(self.value, list) else self.fail("a number")
+
+    def float32(self) -> float:
+        """A number that float32 rounds to a finite one."""
+        value = self.number()
+        return value if abs(value) <= _LARGEST_FLOAT32 else self.fail("a float32")
 
     def numbers(self) -> npt.NDArray[np.float64]:
         """One number, or a list of them; all finite."""

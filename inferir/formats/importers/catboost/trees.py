@@ -55,7 +55,7 @@ class _Splits:
             if number not in self.model.float_features:
                 split["float_feature_index"].fail("a feature of features_info")
             feature = self.model.float_features[number]
-            return Split(feature.column, split["border"].number(), feature.nan_right, equal=False)
+            return Split(feature.column, split["border"].float32(), feature.nan_right, equal=False)
         if kind == "OneHotFeature":
             number = split["cat_feature_index"].integer(0, 2**31)
             if number not in self.model.cat_features:
