@@ -23,7 +23,7 @@ from tests.formats.importers.catboost.agreement import (
     target,
     training_rows,
 )
-from tests.parity import assert_bits, thresholds
+from tests.parity import assert_bits, assert_relative, thresholds
 
 pd = pytest.importorskip("pandas", reason="rows of text and numbers are pandas'")
 
@@ -46,6 +46,22 @@ pd = pytest.importorskip("pandas", reason="rows of text and numbers are pandas'"
 def test_numbers(policy: str, nan: float, parameters: dict[str, Any]) -> None:
     rows = training_rows(nan=nan)
     agree(cb.CatBoostRegressor(**{**SMALL, "grow_policy": policy, **parameters}).fit(rows, target(rows)), rows, n=300)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("treatment", ["AsIs", "AsFalse", "AsTrue"])
+@pytest.mark.parametrize("has_nans", [False, True])
+def test_what_nan_answers(policy: str, treatment: str, has_nans: bool, tmp_path: Path) -> None:
+    """Every pair a file may hold, against CatBoost's own reading of the file, which rounds leaves to 16 digits."""
+    rows, path = training_rows(nan=0.0), tmp_path / "m.json"
+    cb.CatBoostRegressor(**SMALL, grow_policy=policy).fit(rows, target(rows)).save_model(str(path), format="json")
+    document = json.loads(path.read_text())
+    for feature in document["features_info"]["float_features"]:
+        feature |= {"has_nans": has_nans, "nan_value_treatment": treatment}
+    path.write_text(json.dumps(document))
+    rows[::2] = np.where(np.random.default_rng(0).random(rows[::2].shape) < 0.5, np.nan, rows[::2])
+    theirs = raw(cb.CatBoostRegressor().load_model(str(path), format="json"), rows)
+    assert_relative(converted(path).raw(rows), theirs, absolute=1e-13)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
