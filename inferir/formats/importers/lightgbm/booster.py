@@ -106,8 +106,10 @@ def _by_objective(text: TextModel, b: Builder, x: Rows) -> Answers:
 
 
 def _likeliest(b: Builder, raw: str, answer: str, width: int, classes: tuple[Any, ...]) -> Answers:
-    probabilities = b.op("complement", answer) if width == 1 else answer
-    prediction = b.op("argmax", probabilities)
+    if width == 1:  # p > 1 - p is p > 0.5, rounding and all
+        probabilities, prediction = b.op("complement", answer), b.op("above", answer, threshold=0.5)
+    else:
+        probabilities, prediction = answer, b.op("argmax", answer)
     return Answers("classification", "GradientBoosting", prediction, probabilities, raw, classes=classes)
 
 
