@@ -48,7 +48,10 @@ def round_down(threshold: Array) -> Array:
 
 
 def less_than(threshold: Array) -> Array:
-    """t with `x <= t` just where `x < threshold`: the next number below. NaN, never met, for -inf."""
+    """t with `x <= t` just where `x < threshold`: the next number below.
+
+    NaN marks -inf, below which nothing is: no t says so; the importer refuses such a node or turns it into another.
+    """
     below = np.nextafter(threshold, threshold.dtype.type(-np.inf))
     return np.where(threshold == -np.inf, np.nan, below).astype(threshold.dtype)
 
