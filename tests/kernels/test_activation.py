@@ -9,6 +9,7 @@ import pytest
 import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.kernels.twins import Array, assert_close, call, check, examples, matrices, widths
 
 #: Kernel -> SciPy's or NumPy's function of a double.

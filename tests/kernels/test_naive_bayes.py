@@ -39,7 +39,12 @@ def test_categorical(lengths: list[int], k: int, data: Any) -> None:
 
 
 def test_unseen_category_is_pointed_at() -> None:
-    given = {"x": [[0, 1], [1, 2], [9, 9]], "begin": [0, 2, 4], "log_probability": np.zeros((4, 2)), "log_prior": [0, 0]}
+    given = {
+        "x": [[0, 1], [1, 2], [9, 9]],
+        "begin": [0, 2, 4],
+        "log_probability": np.zeros((4, 2)),
+        "log_prior": [0, 0],
+    }
     assert check("categorical_nb", given)["problem"] == [3]
 
 

@@ -53,10 +53,8 @@ def test_decision(kind: str, lengths: list[int], data: Any) -> None:
         "coef0": coef0,
         "degree": degree,
     }
-    if len(x) and m:
-        similarity = similarities(kind, x, support, gamma, coef0, degree)
-    else:
-        similarity = np.zeros((len(x), m))
+    there = len(x) and m
+    similarity = similarities(kind, x, support, gamma, coef0, degree) if there else np.zeros((len(x), m))
     size = np.abs(similarity) @ np.abs(dual_coef).sum(axis=0)[:, None] + np.abs(intercept)
     out = check("svm_decision", given, relative=1e-10, size=size + 1)["out"]
     right = np.tile(intercept, (len(x), 1))
@@ -126,7 +124,9 @@ def test_libsvm(kind: str) -> None:
     coupled = call("jit", "svm_couple", given, {"c": 4})["out"]
     assert_close(coupled, model.predict_proba(rows), relative=1e-9)
     model.decision_function_shape = "ovr"
-    assert_close(call("jit", "svm_ovr", {"x": decision}, {"c": 4})["out"], model.decision_function(rows), relative=1e-10)
+    assert_close(
+        call("jit", "svm_ovr", {"x": decision}, {"c": 4})["out"], model.decision_function(rows), relative=1e-10
+    )
 
     regression = SVR(kernel=kind, coef0=0.3).fit(x, y)
     given = line(regression, rows, np.array([0, len(regression.support_)]))

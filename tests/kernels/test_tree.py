@@ -13,7 +13,19 @@ from hypothesis.extra import numpy as hnp
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from inferir.kernels.signatures import BLOCK_ROWS
-from tests.kernels.twins import DTYPES, INTERPRETED, ROWS, Array, begins, call, check, examples, numbers, same_bits, widths
+from tests.kernels.twins import (
+    DTYPES,
+    INTERPRETED,
+    ROWS,
+    Array,
+    begins,
+    call,
+    check,
+    examples,
+    numbers,
+    same_bits,
+    widths,
+)
 
 DEFAULT_LEFT, ZERO_MISSING, CATEGORICAL, OUTSIDE_LEFT, TRUNCATE = 1, 2, 4, 8, 16
 
@@ -21,7 +33,28 @@ NODES = ("split_index", "threshold", "left_child", "node_flags", "category_begin
 WALK = NODES[:-1]
 
 #: Values around which rules turn: signs of zero, LightGBM's zero, bits and words of category sets, what no set holds.
-EDGES = (0.0, -0.0, 1e-35, -1e-35, 1.1e-35, 5e-324, -0.5, -1.0, 0.5, 1, 31, 31.9, 32, 33, 63, 64, 95, 96, 16777216, 1e10)
+EDGES = (
+    0.0,
+    -0.0,
+    1e-35,
+    -1e-35,
+    1.1e-35,
+    5e-324,
+    -0.5,
+    -1.0,
+    0.5,
+    1,
+    31,
+    31.9,
+    32,
+    33,
+    63,
+    64,
+    95,
+    96,
+    16777216,
+    1e10,
+)
 BEYOND = (np.nan, np.inf, -np.inf)
 
 
@@ -127,9 +160,9 @@ def test_special_is_only_a_promise(data: Any) -> None:
     assert same_bits(run("forest_f32_f32", forest, x), run("forest_f32_f32", forest | {"special": 1}, x))
 
 
-def test_a_block_is_full(block: int = BLOCK_ROWS) -> None:
+def test_a_block_is_full() -> None:
     """More rows than a block, and a block that ends with the rows."""
-    random = np.random.default_rng(0)
+    random, block = np.random.default_rng(0), BLOCK_ROWS
     left_child, depth = grow(random, 30, 0, 0)
     forest = {
         "split_index": random.integers(0, 3, len(left_child)),
@@ -237,8 +270,15 @@ def test_scikit_learn(kind: Any) -> None:
     leaf = call("jit", "forest_leaves_f64", {"x": rows, **nodes})["out"]
     number_of_leaf = np.concatenate(leaf_nodes)
     np.testing.assert_array_equal(number_of_leaf[leaf], model.apply(x[:300]))
-    assert check("check_forest", {**{k: parts[k] for k in ("split_index", "left_child")}, "tree_root": roots,
-                                  "n_columns": 5, "n_leaves": len(leaf_values)})["out"].tolist() == [-1, 0]
+    assert check(
+        "check_forest",
+        {
+            **{k: parts[k] for k in ("split_index", "left_child")},
+            "tree_root": roots,
+            "n_columns": 5,
+            "n_leaves": len(leaf_values),
+        },
+    )["out"].tolist() == [-1, 0]
     given = {
         "x": rows,
         **nodes,

@@ -44,7 +44,7 @@ ROWS = (0, 1, 2, 3, 4, 5, 17, 257) if INTERPRETED else (0, 1, 2, 3, 4, 5, 17, 25
 def examples(n: int) -> Callable[[Any], Any]:
     """Hypothesis settings of a kernel test: `n` examples, without a deadline, as the first may compile."""
     return settings(
-        max_examples=max(3, n // 10) if INTERPRETED else n,
+        max_examples=max(5, n // 4) if INTERPRETED else n,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -146,9 +146,8 @@ SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 1e-35, -1e-35, 5e
 def numbers(width: str, finite: bool = False, limit: float | None = None) -> st.SearchStrategy[float]:
     """Numbers of a float width, special ones often. `limit` bounds their magnitude."""
     bound = float(np.finfo(DTYPES[width]).max) if limit is None else float(DTYPES[width](limit))
-    special = [v for v in SPECIAL if (not finite or np.isfinite(v)) and DTYPES[width](v) == np.float64(v) or v != v]
-    if finite:
-        special = [v for v in special if np.isfinite(v)]
+    of_width = [float(DTYPES[width](v)) for v in SPECIAL]
+    special = [v for v in of_width if np.isfinite(v) or not finite]
     return st.sampled_from(special) | st.floats(-bound, bound, width=int(width[1:]))
 
 
@@ -162,7 +161,7 @@ def matrices(
     finite: bool = False,
     limit: float | None = None,
 ) -> Array:
-    """A matrix [rows, columns]: small ones drawn number by number, big ones from a seed with special values strewn in."""
+    """A matrix [rows, columns]: small ones drawn number by number, big ones from a seed, special values strewn in."""
     n = draw(st.sampled_from(ROWS)) if rows is None else rows
     d = columns if isinstance(columns, int) else draw(st.integers(*columns))
     dtype = DTYPES[width]

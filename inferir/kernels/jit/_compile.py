@@ -8,10 +8,10 @@ nogil                threads split rows; a kernel touches no Python object
 no NRT               nothing is allocated, and reference counts of arrays handed to a helper, which Numba does not prune
                      from an inner loop, made a tree walk eight times slower
 forceinline          of helpers, for the same loops
-no fastmath          it assumes that there is no NaN, and NaN is how a missing value travels; `reassociated` lets a plain
-                     sum be split over vector lanes, where the numerical contract gives a tolerance instead of bits.
-                     Both say which, as a helper that does not inherits the flags of the kernel that is compiled first
-                     and keeps them for all others: exp and log without their compensations
+no fastmath          it assumes that there is no NaN, and NaN is how a missing value travels; `reassociated` lets a
+                     plain sum be split over vector lanes, where the numerical contract gives a tolerance, not bits.
+                     Every mark says which: a helper that did not would take over the flags of the kernel that is
+                     compiled first and keep them for all others, exp and log without their compensations
 no parallel          Numba's default threading layer aborts when two threads call it at once (numba #8563)
 lazy                 a signature is compiled when it is first asked for, and kept in a cache on disk
 

@@ -21,7 +21,7 @@ _power, _normal_cdf = _math.power, _math.normal_cdf
 
 
 @scalar
-def signed_power(x, y):  # type: ignore[no-untyped-def]
+def signed_power(x, y):
     """x**y as C's pow has it: a negative x has whole powers only. Squares and square roots are rounded just once."""
     if x != x or y != y:
         return 1.0 if y == 0.0 or x == 1.0 else np.nan
@@ -45,7 +45,7 @@ def signed_power(x, y):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def combined(x, y, operation):  # type: ignore[no-untyped-def]
+def combined(x, y, operation):
     """One value from two, in double. Of a NaN and a number, minimum and maximum are NaN."""
     if operation == ADD:
         return x + y
@@ -67,7 +67,7 @@ def combined(x, y, operation):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def combine(x, y, operation, out):  # type: ignore[no-untyped-def]
+def combine(x, y, operation, out):
     """out = x + y, x - y, x y, x / y, y / x, x**y, y**x, min(x, y) or max(x, y)."""
     step = np.uint64(y.shape[0] != 1)
     for i in range(np.uint64(x.shape[0])):
@@ -76,7 +76,7 @@ def combine(x, y, operation, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def compare(x, y, relation, out):  # type: ignore[no-untyped-def]
+def compare(x, y, relation, out):
     """out = 1 where x = y, x < y, x <= y, x > y or x >= y, else 0. NaN stands in no relation."""
     step = np.uint64(y.shape[0] != 1)
     for i in range(np.uint64(x.shape[0])):
@@ -96,7 +96,7 @@ def compare(x, y, relation, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def choose(condition, x, y, out):  # type: ignore[no-untyped-def]
+def choose(condition, x, y, out):
     """out = x where the condition is not 0, else y."""
     step_x, step_y = np.uint64(x.shape[0] != 1), np.uint64(y.shape[0] != 1)
     for i in range(np.uint64(condition.shape[0])):
@@ -105,7 +105,7 @@ def choose(condition, x, y, out):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def erf(x):  # type: ignore[no-untyped-def]
+def erf(x):
     """Error function: its Taylor series near 0, elsewhere from the normal distribution. 4 ulp."""
     if abs(x) >= 0.5:
         return np.copysign(1.0 - 2.0 * _normal_cdf(-1.4142135623730951 * abs(x)), x)
@@ -117,7 +117,7 @@ def erf(x):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def rounded(x):  # type: ignore[no-untyped-def]
+def rounded(x):
     """The nearest whole number, the even one of two."""
     near = np.floor(x)
     rest = x - near
@@ -126,7 +126,7 @@ def rounded(x):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def applied(x, function):  # type: ignore[no-untyped-def]
+def applied(x, function):
     """One value from one, in double."""
     if function == ABSOLUTE:
         return abs(x)
@@ -148,7 +148,7 @@ def applied(x, function):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def apply(x, function, out):  # type: ignore[no-untyped-def]
+def apply(x, function, out):
     """out = |x|, square root, floor, ceiling, nearest whole number, x without its fraction, sign, erf, or 1 for NaN."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -156,7 +156,7 @@ def apply(x, function, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def reduce(x, operation, length, out):  # type: ignore[no-untyped-def]
+def reduce(x, operation, length, out):
     """out[i, g] = sum, product, least or most of x[i, g * length:(g + 1) * length], taken in double; NaN if one is."""
     size = np.uint64(length)
     for i in range(np.uint64(x.shape[0])):
@@ -178,7 +178,7 @@ def reduce(x, operation, length, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def take(x, table, out):  # type: ignore[no-untyped-def]
+def take(x, table, out):
     """out = table[x]."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(x.shape[1])):
@@ -186,7 +186,7 @@ def take(x, table, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pick(x, index, out):  # type: ignore[no-untyped-def]
+def pick(x, index, out):
     """out[i, j] = x[i, index[i, j]]."""
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(index.shape[1])):
@@ -194,7 +194,7 @@ def pick(x, index, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rank(x, largest, out):  # type: ignore[no-untyped-def]
+def rank(x, largest, out):
     """out[i] = columns of the smallest (or largest) values of row i, in order; of equals the first column first.
 
     NaN comes last.

@@ -103,7 +103,7 @@ def nearest(x, points, metric, p, index, out):
 
 
 @scalar
-def least_distance(x, i, low, high, radius, node, ball, metric, p):  # type: ignore[no-untyped-def]
+def least_distance(x, i, low, high, radius, node, ball, metric, p):
     """Reduced distance from row i to the nearest point that a node may hold: to its box, or to its ball."""
     if ball:
         beyond = whole_distance(reduced_distance(x, i, low, node, metric, p), metric, p) - radius[node]
@@ -126,13 +126,14 @@ def least_distance(x, i, low, high, radius, node, ball, metric, p):  # type: ign
 
 
 @kernel
-def nearest_in_tree(  # type: ignore[no-untyped-def]
+def nearest_in_tree(
     x, points, node_begin, node_end, node_leaf, low, high, radius, ball, metric, p, waiting, bound, index, out
 ):
-    """As `nearest`, by a k-d tree (boxes low..high) or a ball tree (centres low, radius): nodes g, children 2g + 1, 2g + 2.
+    """As `nearest`, by a k-d tree (boxes low..high) or a ball tree (centres low, radius).
 
-    Node g holds points[node_begin[g]:node_end[g]]. The nearer child first, and points of equal distance in the order in
-    which they are met, as scikit-learn's _query_single_depthfirst (_binary_tree.pxi): so ties fall as they do there.
+    Node g has the children 2g + 1 and 2g + 2, and holds points[node_begin[g]:node_end[g]]. The nearer child first, and
+    points of equal distance in the order in which they are met, as scikit-learn's _query_single_depthfirst
+    (_binary_tree.pxi): so ties fall as they do there.
     """
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(out.shape[1])):
