@@ -211,7 +211,6 @@ def test_damaged_entry(damage: str, package: Path, monkeypatch: pytest.MonkeyPat
     again = compile_into(cache, monkeypatch)
     assert not again.stats.cache_hits
     if damaged is not None:
-        assert len(path.read_bytes()) == len(whole)
         assert sum(compile_into(cache, monkeypatch).stats.cache_hits.values()) == 1
     assert not [p for p in cache.iterdir() if p.suffix != ".nbc"]
 
