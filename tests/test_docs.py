@@ -172,7 +172,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_page_is_reached_from_the_index() -> None:
-    seen, waiting = set(), [DOCS / "index.md"]
+    seen: set[Path] = set()
+    waiting = [DOCS / "index.md"]
     while waiting:
         page = waiting.pop()
         if page in seen or page.suffix != ".md":
@@ -180,7 +181,8 @@ def test_every_page_is_reached_from_the_index() -> None:
         seen.add(page)
         links = [link.partition("#")[0] for link in _LINK.findall(prose(page)) if not re.match(r"[a-z]+:", link)]
         waiting += [(page.parent / link).resolve() for link in links if link]
-    assert set(DOCS.rglob("*.md")) <= seen
+    lost = sorted(name_of(page) for page in set(DOCS.rglob("*.md")) - seen)
+    assert not lost, f"link them from docs/index.md: {lost}"
 
 
 # -- tables
