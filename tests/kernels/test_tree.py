@@ -30,7 +30,6 @@ from tests.kernels.twins import (
 DEFAULT_LEFT, ZERO_MISSING, CATEGORICAL, OUTSIDE_LEFT, TRUNCATE = 1, 2, 4, 8, 16
 
 NODES = ("split_index", "threshold", "left_child", "node_flags", "category_begin", "category_words", "tree_root")
-WALK = NODES[:-1]
 
 #: Values around which rules turn: signs of zero, LightGBM's zero, bits and words of category sets, what no set holds.
 EDGES = (
@@ -140,15 +139,12 @@ def test_forest(width: str, leaf_width: str, special: bool, data: Any) -> None:
     x = data.draw(rows_for(forest, width))
     block = data.draw(st.sampled_from([1, 3, 7] if INTERPRETED else [1, 3, 7, 256]))
     out = run(f"forest_{width}_{leaf_width}", forest, x, block)
-    if leaf_width == "f64" or width == "f32":  # the same leaves one by one, added up
-        arguments = {name: forest[name] for name in NODES}
-        leaf_kernel = f"forest_leaves_{width}"
-        leaf = check(leaf_kernel, {"x": x, **arguments})["out"]
-        right = np.tile(np.asarray(forest["base"], DTYPES[leaf_width]), (len(x), 1))
-        value = np.asarray(forest["leaf_value"], DTYPES[leaf_width])
-        for t, target in enumerate(forest["tree_target"]):
-            right[:, target : target + value.shape[1]] += value[leaf[:, t]]
-        assert same_bits(out, right)
+    leaf = check(f"forest_leaves_{width}", {"x": x, **{name: forest[name] for name in NODES}})["out"]
+    right = np.tile(np.asarray(forest["base"], DTYPES[leaf_width]), (len(x), 1))  # the same leaves one by one
+    value = np.asarray(forest["leaf_value"], DTYPES[leaf_width])
+    for t, target in enumerate(forest["tree_target"]):
+        right[:, target : target + value.shape[1]] += value[leaf[:, t]]
+    assert same_bits(out, right)
 
 
 @given(data=st.data())
@@ -270,15 +266,9 @@ def test_scikit_learn(kind: Any) -> None:
     leaf = call("jit", "forest_leaves_f64", {"x": rows, **nodes})["out"]
     number_of_leaf = np.concatenate(leaf_nodes)
     np.testing.assert_array_equal(number_of_leaf[leaf], model.apply(x[:300]))
-    assert check(
-        "check_forest",
-        {
-            **{k: parts[k] for k in ("split_index", "left_child")},
-            "tree_root": roots,
-            "n_columns": 5,
-            "n_leaves": len(leaf_values),
-        },
-    )["out"].tolist() == [-1, 0]
+    given = {name: nodes[name] for name in ("split_index", "left_child", "tree_root")}
+    given |= {"n_columns": 5, "n_leaves": len(leaf_values)}
+    assert check("check_forest", given)["out"].tolist() == [-1, 0]
     given = {
         "x": rows,
         **nodes,

@@ -74,9 +74,7 @@ def nearest(x: Floats, points: Floats, metric: int, p: float, index: Integers, o
         index[i] = [j for _, j in heap]
 
 
-def _least_distance(
-    row: Floats, low: Floats, high: Floats, radius: float, ball: int, metric: int, p: float
-) -> float:
+def _least_distance(row: Floats, low: Floats, high: Floats, radius: float, ball: int, metric: int, p: float) -> float:
     """Reduced distance from a row [1, d] to the box low..high [1, d], or to the ball around low."""
     if not ball:
         return float(_reduced_distances(row, np.clip(row, low, high), metric, p)[0, 0])
