@@ -200,7 +200,7 @@ def repr_briefly(value: object) -> str:
         (10**5000, "beyond 64 bits"),
         ("\ud800", "UTF-8"),
         ({1: 2}, "strings as keys, got int"),
-        ({"a": object()}, "got object"),
+        pytest.param({"a": object()}, "got object", id="object"),
         (1j, "got complex"),
         ({1}, "got set"),
     ],
