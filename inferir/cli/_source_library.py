@@ -33,16 +33,32 @@ def source_answers(source: Any, model: Model, frame: Any) -> Answers:
 
     source  a fitted object, or the path of a model file.
 
-    Raises BackendError (E009) if the library is not installed, InvalidInputError (E006) if `source` is neither.
+    Raises BackendError (E009) if the library is not installed, InvalidInputError (E006) if `source` is neither, or the
+    library refuses the rows.
     """
     if isinstance(source, str):
         source = _load(source, model)
     package = type(source).__module__.partition(".")[0]
+    if package in ("xgboost", "lightgbm"):
+        frame = _with_categories(frame, model)
+    ask = _BOOSTERS.get(package, _estimator) if type(source).__name__ == "Booster" else _estimator
     if package == "onnxruntime":
-        return _onnx(source, model, frame)
-    if type(source).__name__ == "Booster":
-        return {"xgboost": _xgboost_booster, "lightgbm": _lightgbm_booster}[package](source, model, frame)
-    return _estimator(source, model, frame)
+        ask = _onnx
+    try:
+        return ask(source, model, frame)
+    except Exception as error:  # whatever a library raises when rows are not as it wants them
+        raise InvalidInputError(f"{package} cannot answer these rows: {type(error).__name__}: {error}") from error
+
+
+def _with_categories(frame: Any, model: Model) -> Any:
+    """The frame as boosters want it: their category columns of pandas' own kind, with the model's categories."""
+    pandas = _library("pandas")
+    kinds = {}
+    for name, column in zip(frame.columns, model.columns, strict=True):
+        if column.categories:
+            known = pandas.Series(column.categories, dtype=object)
+            kinds[name] = pandas.CategoricalDtype(known.astype(frame[name].dtype))
+    return frame.astype(kinds)
 
 
 # -- files
@@ -153,6 +169,12 @@ def _booster(model: Model, predicted: Any, raw: Any) -> Answers:
     probabilities = np.column_stack([1 - predicted, predicted]) if predicted.ndim == 1 else predicted
     labels = np.array(model.classes)[probabilities.argmax(axis=1)]
     return {"prediction": labels, "probabilities": probabilities, "raw": raw}
+
+
+_BOOSTERS: Mapping[str, Callable[[Any, Model, Any], Answers]] = {
+    "xgboost": _xgboost_booster,
+    "lightgbm": _lightgbm_booster,
+}
 
 
 def _onnx(session: Any, model: Model, frame: Any) -> Answers:

@@ -130,6 +130,39 @@ def test_onnx_is_compared_with_onnxruntime(target: str, data: Data, tmp_path: Pa
     assert compared == (["prediction"] if target == "number" else ["prediction", "probabilities"])
 
 
+@pytest.mark.parametrize("values", [["Lima", "Cusco", "Puno"], [30, 4, 17]])
+@pytest.mark.parametrize("package", ["xgboost", "lightgbm"])
+def test_categories_are_given_as_the_library_wants_them(
+    package: str, values: list[Any], data: Data, tmp_path: Path, run: Run
+) -> None:
+    import lightgbm
+    import xgboost
+
+    rows = pd.DataFrame({"place": values * 50, "a": data.rows.a})
+    target = (rows.place == values[1]) ^ (rows.a > 6)
+    estimator = {
+        "xgboost": lambda: xgboost.XGBClassifier(n_estimators=4, n_jobs=1, enable_categorical=True),
+        "lightgbm": lambda: lightgbm.LGBMClassifier(n_estimators=4, n_jobs=1, min_child_samples=2, verbose=-1),
+    }[package]()
+    estimator.fit(rows.astype({"place": "category"}), target)
+    source, model, table = tmp_path / "model.pkl", tmp_path / "model.apr", tmp_path / "rows.csv"
+    source.write_bytes(pickle.dumps(estimator))
+    rows.to_csv(table, index=False)
+    assert run("convert", source, "-o", model, "--trust-pickle").exit_code == 0
+    result = run("check", model, "--against", source, table, "--trust-pickle", "--json")
+    assert result.exit_code == 0, result.output
+    assert [a["answer"] for a in json.loads(result.stdout)["answers"]] == ["prediction", "probabilities", "raw"]
+
+
+def test_rows_that_the_library_refuses(data: Data, tmp_path: Path, run: Run) -> None:
+    source, model, table = _lightgbm(data, "two", tmp_path, ".txt"), tmp_path / "model.apr", tmp_path / "rows.csv"
+    run("convert", source, "-o", model)
+    data.rows.assign(b="word").to_csv(table, index=False)
+    result = run("check", model, "--against", source, table)
+    assert result.exit_code == 16
+    assert "lightgbm cannot answer these rows: ValueError: " in result.stderr
+
+
 def test_catboost_json_is_refused_as_a_reference(data: Data, tmp_path: Path, run: Run) -> None:
     source, model = _catboost(data, "two", tmp_path, ".json"), tmp_path / "model.apr"
     run("convert", source, "-o", model)
