@@ -65,9 +65,11 @@ def cast(b: Binder) -> Value:
 
 
 def scale(b: Binder) -> Value:
-    """(x - mean) / scale by column."""
+    """(x - mean) / scale by column. Attribute narrow: mean and scale are rounded to the width of the rows first."""
     x = b.input()
     mean, scale = b.tensor("mean", "f64", x.width), b.tensor("scale", "f64", x.width)
+    if b.attribute("narrow", bool, False) and x.dtype == "f32":
+        mean, scale = mean.astype(np.float32).astype(np.float64), scale.astype(np.float32).astype(np.float64)
     return b.call("scale", x, mean, scale, names=x.names)
 
 

@@ -177,6 +177,8 @@ def _replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     temporary = ""
     try:
         target = os.path.realpath(path)
+        if os.path.exists(target) and not os.path.isfile(target):
+            raise OSError(errno.EINVAL, "not a regular file, which a new one could take the place of")
         directory = os.path.dirname(target)
         candidate = os.path.join(directory, f".apr-{os.urandom(8).hex()}.tmp")
         with open(candidate, "x+b") as file:

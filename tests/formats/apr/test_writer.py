@@ -385,3 +385,15 @@ def test_ctypes_bytes(spec: ModelSpec) -> None:
     data = (ctypes.c_double * 2)(1.5, 2.5)
     model = replace(spec, tensors={**spec.tensors, "w": TensorSpec("w", "f64", (2,), memoryview(data).cast("B"))})
     assert to_bytes(model) == to_bytes(spec)
+
+
+def test_a_pipe_a_device_or_a_directory_is_left_alone(spec: ModelSpec, tmp_path: Path) -> None:
+    """A rename would put a file in the place of /dev/null."""
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for target in (pipe, folder):
+        with pytest.raises(FileAccessError, match="not a regular file"):
+            write(spec, target)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]

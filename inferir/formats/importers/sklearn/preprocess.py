@@ -16,18 +16,22 @@ def _result(b: Builder, x: Rows, value: str, width: int | None = None) -> Answer
     return transformed(Rows(value, (None,) * (x.width if width is None else width)))
 
 
-def _scale(b: Builder, x: Rows, mean: Any, scale: Any) -> str:
+def _scale(b: Builder, x: Rows, mean: Any, scale: Any, **attributes: Any) -> str:
     tensors = {
         "mean": np.zeros(x.width) if mean is None else np.asarray(mean, np.float64),
         "scale": np.ones(x.width) if scale is None else np.asarray(scale, np.float64),
     }
-    return b.op("scale", x.value, tensors=tensors)
+    return b.op("scale", x.value, tensors=tensors, **attributes)
 
 
 def standard_scaler(estimator: Any, b: Builder, x: Rows) -> Answers:
+    """Since scikit-learn 1.8, mean and scale take the width of the rows before they are used."""
+    import sklearn
+
     x = finite(b, x, allow_nan=True)
-    mean = estimator.mean_ if estimator.with_mean else None
-    return _result(b, x, _scale(b, x, mean, estimator.scale_ if estimator.with_std else None))
+    mean, scale = estimator.mean_ if estimator.with_mean else None, estimator.scale_ if estimator.with_std else None
+    narrow = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 8)
+    return _result(b, x, _scale(b, x, mean, scale, narrow=narrow))
 
 
 def robust_scaler(estimator: Any, b: Builder, x: Rows) -> Answers:

@@ -107,8 +107,19 @@ def test_float32_rows_are_rounded_as_scikit_learn_rounds_them() -> None:
     model = converted(fitted(pipe, Data(MULTI.rows.astype(np.float32), MULTI.target)))
     rows = hard_rows(MULTI.rows, nan=False, inf=False, width=np.float32, n=2000)
     assert_bits(model.predict_proba(rows), pipe.predict_proba(rows))
-    scaler = fitted(pp.StandardScaler(), MULTI)
-    assert_bits(converted(scaler).transform(rows), scaler.transform(rows))
+
+
+@pytest.mark.parametrize(
+    "scaler", [pp.StandardScaler(), pp.RobustScaler(), pp.MinMaxScaler(), pp.MaxAbsScaler()], ids=str
+)
+def test_scalers_keep_the_width_of_their_rows_bit_for_bit(scaler: object) -> None:
+    """On columns with a mean and a deviation that float32 cannot hold."""
+    data = Data(NUMBERS.rows * np.linspace(0.1, 1000, 10) + np.pi, NUMBERS.target)
+    model = converted(fitted(scaler, data))
+    for width in (np.float32, np.float64):
+        rows = data.rows.astype(width)
+        assert model.transform(rows).dtype == width
+        assert_bits(model.transform(rows), scaler.transform(rows))
 
 
 def test_quantiles_with_runs_of_equal_values() -> None:
