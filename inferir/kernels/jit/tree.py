@@ -113,11 +113,15 @@ def forest(  # noqa: C901 - two walks, each in its own order of loops
                 for t in range(trees):
                     position[t] = tree_root[np.uint64(first) + t]
                     deepest = max(deepest, tree_depth[np.uint64(first) + t])
-                if special == 0:
-                    for _ in range(deepest):
-                        for t in range(trees):
-                            node = np.uint32(position[t])
-                            value = x[i, np.uint32(split_index[node])]
+                for _ in range(deepest):
+                    for t in range(trees):
+                        node = np.uint32(position[t])
+                        value = x[i, np.uint32(split_index[node])]
+                        if special:
+                            position[t] = next_node(
+                                value, node, threshold, left_child, node_flags, category_begin, category_words
+                            )
+                        else:
                             position[t] = next_numerical(value, node, threshold, left_child, node_flags)
                 for t in range(trees):
                     node = descend(
@@ -141,11 +145,15 @@ def forest(  # noqa: C901 - two walks, each in its own order of loops
         for t in range(np.uint64(n_trees)):
             for r in range(rows):
                 position[r] = tree_root[t]
-            if special == 0:
-                for _ in range(tree_depth[t]):
-                    for r in range(rows):
-                        node = np.uint32(position[r])
-                        value = x[top + r, np.uint32(split_index[node])]
+            for _ in range(tree_depth[t]):
+                for r in range(rows):
+                    node = np.uint32(position[r])
+                    value = x[top + r, np.uint32(split_index[node])]
+                    if special:
+                        position[r] = next_node(
+                            value, node, threshold, left_child, node_flags, category_begin, category_words
+                        )
+                    else:
                         position[r] = next_numerical(value, node, threshold, left_child, node_flags)
             target = np.uint32(tree_target[t])
             for r in range(rows):
