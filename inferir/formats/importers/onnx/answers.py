@@ -28,7 +28,7 @@ _PREPARING = frozenset({
     "Gather", "Identity", "Imputer", "LabelEncoder", "Mul", "Normalizer", "OneHotEncoder", "Reshape", "Scaler", "Sub",
 })  # fmt: skip
 
-#: Words in the name of an output that holds scores.
+#: Words in the name of an output that holds scores, where no node says what it is.
 _SCORES = ("score", "decision", "margin", "raw")
 
 
@@ -47,7 +47,7 @@ def answers_of(e: Emitter, model: Model, values: Mapping[str, Value]) -> Answers
                 raise e.unsupported(
                     "constants, or rows stacked below each other", "one row of output for each of input"
                 )
-        if isinstance(value, Tensor) and (value.table is not None or value.dtype == TEXT or value.dtype.kind in "iub"):
+        if isinstance(value, Tensor) and (value.dtype == TEXT or value.dtype.kind in "iub"):
             labels.append((name, value))
         else:
             numbers.append((name, value))
@@ -112,7 +112,7 @@ def _labelled(e: Emitter, name: str, label: Tensor, beside: tuple[str, _Numbers]
     if label.value in e.nearest and label.table.tolist() == list(range(len(classes))):
         return Answers("clustering", model_type, label.value, transformed=columns)
     classes = _different(e, classes)
-    named = any(word in other.lower() for word in _SCORES)
+    named = not own and any(word in other.lower() for word in _SCORES)
     if scores.columns.size != len(classes) or scores.margin or named:
         return Answers("classification", model_type, label.value, raw=columns, classes=classes)
     if keys != classes:

@@ -7,7 +7,7 @@ A file is not trusted: whatever its bytes, the answer is a model or a FormatErro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -52,7 +52,6 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
-    proto: Any = field(repr=False, compare=False, default=None)
 
     @property
     def place(self) -> str:
@@ -121,6 +120,8 @@ def array_of(tensor: Any, what: str) -> Array:
     onnx = onnx_package()
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         raise UnsupportedModelError(f"{what}: its data is in another file; supported: all data in the .onnx file")
+    if any(d < 0 for d in tensor.dims):
+        raise ModelLoadError(f"{what}: expected dimensions of 0 or more, got {list(tensor.dims)}")
     try:
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype == object or array.dtype.kind in "SU":
@@ -135,9 +136,16 @@ def array_of(tensor: Any, what: str) -> Array:
     return array  # type: ignore[no-any-return]
 
 
+def _text(value: Any) -> str:
+    """A name. protobuf hands out bytes where it finds no UTF-8."""
+    if not isinstance(value, str):
+        raise ModelLoadError(f"expected names in UTF-8, got {bytes(value)[:40]!r}")
+    return value
+
+
 def _attribute(proto: Any, place: str) -> Any:
     onnx = onnx_package()
-    types, what = onnx.AttributeProto, f"{place}, attribute {proto.name!r}"
+    types, what = onnx.AttributeProto, f"{place}, attribute {_text(proto.name)!r}"
     if proto.ref_attr_name:
         raise UnsupportedModelError(f"{what}: a function's parameter; supported: graphs without functions of their own")
     try:
@@ -159,10 +167,13 @@ def _attribute(proto: Any, place: str) -> Any:
 
 def nodes_of(graph: Any) -> Iterator[Node]:
     for proto in graph.node:
-        domain = PLAIN if proto.domain == "ai.onnx" else proto.domain
-        place = f"node {proto.op_type} {proto.name or ', '.join(proto.output)!r}"
+        op, domain, name = _text(proto.op_type), _text(proto.domain), _text(proto.name)
+        inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
+        place = f"node {op} {name or ', '.join(outputs)!r}"
+        if not any(outputs):
+            raise ModelLoadError(f"{place}: expected outputs, found none")
         attributes = {a.name: _attribute(a, place) for a in proto.attribute}
-        yield Node(proto.op_type, domain, proto.name, tuple(proto.input), tuple(proto.output), attributes, proto)
+        yield Node(op, PLAIN if domain == "ai.onnx" else domain, name, inputs, outputs, attributes)
 
 
 def _input(proto: Any) -> Input:
@@ -181,7 +192,7 @@ def _input(proto: Any) -> Input:
     dims = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in tensor.shape.dim]
     if any(d is not None and d < 0 for d in dims):
         raise ModelLoadError(f"input {proto.name!r}: expected dimensions of 0 or more, got {dims}")
-    return Input(proto.name, dtype, tuple(dims))
+    return Input(_text(proto.name), dtype, tuple(dims))
 
 
 def read_model(data: bytes) -> Model:
@@ -196,13 +207,13 @@ def read_model(data: bytes) -> Model:
         raise ModelLoadError("not an .onnx file: expected a graph with nodes and outputs, found neither")
     if graph.sparse_initializer:
         raise UnsupportedModelError("the graph has sparse tensors; supported: dense ones")
-    initializers = {t.name: array_of(t, f"tensor {t.name!r}") for t in graph.initializer}
+    initializers = {_text(t.name): array_of(t, f"tensor {t.name!r}") for t in graph.initializer}
     return Model(
         inputs=tuple(_input(i) for i in graph.input if i.name not in initializers),
-        outputs=tuple(o.name for o in graph.output),
+        outputs=tuple(_text(o.name) for o in graph.output),
         nodes=tuple(nodes_of(graph)),
         initializers=initializers,
-        opset={PLAIN if o.domain == "ai.onnx" else o.domain: int(o.version) for o in proto.opset_import},
-        functions=frozenset((f.domain, f.name) for f in proto.functions),
-        producer=" ".join(filter(None, (proto.producer_name, proto.producer_version))),
+        opset={PLAIN if o.domain == "ai.onnx" else _text(o.domain): int(o.version) for o in proto.opset_import},
+        functions=frozenset((_text(f.domain), _text(f.name)) for f in proto.functions),
+        producer=" ".join(filter(None, (_text(proto.producer_name), _text(proto.producer_version)))),
     )

@@ -165,11 +165,15 @@ def _regression(e: Emitter, node: Node, ensemble: Ensemble, total: str, stored: 
 def _tree_ensemble(e: Emitter, node: Node, values: Sequence[Value]) -> Value:
     x, ensemble = _rows(e, node, values), read_tree_ensemble(node)
     transform = node.get("post_transform", int, 0)
-    order = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
-    if not 0 <= transform < len(order):
-        raise node.fail(f"expected post_transform within 0 and {len(order) - 1}, got {transform}")
+    if not 0 <= transform <= 4:
+        raise node.fail(f"expected post_transform within 0 and 4, got {transform}")
+    if transform in (1, 2):
+        raise e.unsupported(
+            f"post_transform {transform}, which onnxruntime and the standard take for different links",
+            "0, 3 and 4: NONE, SOFTMAX_ZERO, PROBIT",
+        )
     total, stored = scores(e, node, x, ensemble, np.zeros(0))
-    return _regression(e, node, ensemble, total, stored, order[transform])
+    return _regression(e, node, ensemble, total, stored, {0: "NONE", 3: "SOFTMAX_ZERO", 4: "PROBIT"}[transform])
 
 
 HANDLERS: dict[str, Handler] = {

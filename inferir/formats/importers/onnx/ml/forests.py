@@ -32,7 +32,8 @@ def scores(e: Emitter, node: Node, x: Tensor, ensemble: Ensemble, base: Array) -
         raise e.unsupported(f"aggregate_function {ensemble.aggregate}", ", ".join(_AGGREGATES))
     nodes, double = ensemble.nodes, np.dtype(np.float64)
     compare = "f64" if double in (x.dtype, nodes.value.dtype) else "f32"
-    accumulate = "f64" if compare == "f64" or double in (ensemble.weight.dtype, base.dtype) else "f32"
+    wide = compare == "f64" or ensemble.weight.dtype == double or (base.size and base.dtype == double)
+    accumulate = "f64" if wide else "f32"
     inner = nodes.inner
     width = x.columns.size
     if inner.any() and not 0 <= nodes.column[inner].min() <= nodes.column[inner].max() < width:

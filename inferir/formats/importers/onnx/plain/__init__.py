@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from inferir.formats.importers.onnx.plain import elementwise, parts, products, reductions, shapes
+from inferir.formats.importers.onnx.plain import distances, elementwise, parts, products, reductions, shapes
 from inferir.formats.importers.onnx.plain.broadcasting import Handler
-from inferir.formats.importers.onnx.plain.products import MICROSOFT_HANDLERS
+from inferir.formats.importers.onnx.plain.distances import MICROSOFT_HANDLERS
 
 __all__ = ["HANDLERS", "MICROSOFT_HANDLERS"]
 
@@ -14,4 +14,5 @@ HANDLERS: dict[str, Handler] = {
     **parts.HANDLERS,
     **reductions.HANDLERS,
     **products.HANDLERS,
+    **distances.HANDLERS,
 }

@@ -229,10 +229,11 @@ def _where(e: Emitter, node: Node, values: Sequence[Value]) -> Value:
 
 
 def _clip(e: Emitter, node: Node, values: Sequence[Value]) -> Value:
-    """Bounds are attributes before opset 11, then inputs."""
+    """Bounds are attributes before opset 11, then inputs. One that is not given is the largest finite number."""
     operands = operands_of(node, values)
+    most = float(np.finfo(operands[0].dtype).max) if operands[0].dtype.kind == "f" else np.inf
     bounds = []
-    for position, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), 1):
+    for position, (name, default) in enumerate((("min", -most), ("max", most)), 1):
         bound = operands[position] if len(operands) > position else Constant(np.array(node.get(name, float, default)))
         if not isinstance(bound, Constant) or bound.array.size > 1 or bound.array.dtype.kind not in "iuf":
             raise e.unsupported(f"Clip whose {name} is computed", "constant bounds")

@@ -42,7 +42,7 @@ def _slice(e: Emitter, node: Node, values: Sequence[Value]) -> Value:
         given = [constant_ints(e, node, operands, k, w) for k, w in enumerate(("starts", "ends", "axes", "steps"), 1)]
     else:
         given = [node.ints(name) if name in node.attributes else None for name in ("starts", "ends", "axes", "steps")]
-    starts, ends, axes, steps = given
+    starts, ends, axes, steps = (None if array is None else array.reshape(-1) for array in given)
     if starts is None or ends is None:
         raise node.fail("expected starts and ends")
     axes = np.arange(len(starts)) if axes is None else axes
@@ -181,7 +181,7 @@ def join(e: Emitter, node: Node, operands: Sequence[Constant | Tensor], axis: in
     axes = {v.axis for v in operands if v.axis is not None}
     shapes = [picture_of(v).shape for v in operands]
     rests = {tuple(d for k, d in enumerate(shape) if k != axis) for shape in shapes}
-    if len(axes) != 1 or axis in axes or len(rests) != 1:
+    if len(axes) != 1 or axis in axes or len(rests) != 1 or len({len(shape) for shape in shapes}) != 1:
         told = [v.shape() if isinstance(v, Tensor) else list(v.array.shape) for v in operands]
         raise e.unsupported(f"{node.op} of {', '.join(map(str, told))} along axis {axis}", "columns beside columns")
     batch = axes.pop()

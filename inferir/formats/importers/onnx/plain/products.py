@@ -1,4 +1,4 @@
-"""Products with constant matrices, and distances to constant points."""
+"""Products with constant matrices."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from inferir.formats.importers.onnx.emit import Emitter, matrix_of, storage
 from inferir.formats.importers.onnx.plain.broadcasting import Handler, operands_of
 from inferir.formats.importers.onnx.plain.elementwise import HANDLERS as ELEMENTWISE
-from inferir.formats.importers.onnx.reader import LIMIT, Node, array_of, nodes_of
+from inferir.formats.importers.onnx.reader import LIMIT, Node
 from inferir.formats.importers.onnx.values import Array, Constant, Tensor, Value
 
-__all__ = ["HANDLERS", "MICROSOFT_HANDLERS", "linear", "product"]
+__all__ = ["HANDLERS", "linear", "product"]
 
 
 def linear(e: Emitter, value: str, coef: Array, intercept: Any, stored: str) -> str:
@@ -96,96 +96,4 @@ def _first(value: Value | tuple[Value, ...]) -> Value:
     return value[0] if isinstance(value, tuple) else value
 
 
-# -- distances
-
-
-def distances(e: Emitter, x: Tensor, points: Array, metric: str, p: float = 2.0) -> Tensor:
-    """[N, points], computed in double and rounded to the model's width.
-
-    "sqeuclidean" and "minkowski" are without their last root.
-    """
-    name = "euclidean" if metric == "sqeuclidean" else metric
-    value = e.b.op("distances", e.flat(x, "f64"), tensors={"points": points.astype(np.float64)}, metric=name, p=p)
-    if metric == "sqeuclidean":
-        value = e.b.op("combine", value, value, operation="multiply")
-    elif metric == "minkowski":
-        value = e.b.op("combine", value, tensors={"y": np.full(len(points), p)}, operation="power")
-    stored = storage(x.dtype)
-    return matrix_of(e.cast(value, stored) if stored == "f32" else value, len(points), stored)
-
-
-def _points(e: Emitter, node: Node, x: Value, y: Value) -> tuple[Tensor, Array]:
-    if not isinstance(x, Tensor) or not isinstance(y, Constant) or y.axis is not None or y.array.ndim != 2:
-        raise e.unsupported("distances between computed rows", "distances of rows to constant points")
-    t = e.matrix(x)
-    if y.array.shape[1] != t.columns.size or not len(y.array):
-        raise node.fail(f"expected points of {t.columns.size} columns, got shape {list(y.array.shape)}")
-    return t, y.array
-
-
-def _cdist(e: Emitter, node: Node, values: Sequence[Value]) -> Value:
-    """com.microsoft: distances between two sets of rows."""
-    metric = node.get("metric", str, "sqeuclidean")
-    if metric not in ("euclidean", "sqeuclidean") or len(values) != 2:
-        raise e.unsupported(f"CDist with metric {metric!r}", "euclidean, sqeuclidean")
-    return distances(e, *_points(e, node, values[0], values[1]), metric)
-
-
-#: Operators between difference and distance -> metric, as skl2onnx writes `cdist` without CDist.
-_BODIES = {
-    ("Sub", "ReduceSumSquare"): "sqeuclidean",
-    ("Sub", "Abs", "ReduceSum"): "manhattan",
-    ("Sub", "Abs", "ReduceMax"): "chebyshev",
-    ("Sub", "Abs", "Pow", "ReduceSum"): "minkowski",
-}
-
-
-def _scan(e: Emitter, node: Node, values: Sequence[Value]) -> tuple[Value, ...]:
-    """A loop over points that carries the rows along and computes distances to them: the only Scan with a kernel."""
-    body = node.attributes.get("body")
-    known = f"the loops that skl2onnx writes for {', '.join(sorted(set(_BODIES.values())))} distances"
-    if body is None or len(values) != 2 or node.get("num_scan_inputs", int, 0) != 1 or len(node.outputs) != 2:
-        raise e.unsupported("a Scan", known)
-    if len(body.input) != 2 or len(body.output) != 2:
-        raise e.unsupported("a Scan", known)
-    constants = {t.name: array_of(t, f"tensor {t.name!r}") for t in body.initializer}
-    carried, point = (i.name for i in body.input)
-    nodes = list(nodes_of(body))
-    made_by = {name: inner for inner in nodes for name in inner.outputs}
-    chain: list[str] = []
-    power = 2.0
-    at = body.output[1].name
-    while at in made_by and len(chain) < 8:
-        inner = made_by[at]
-        if inner.op != "Identity":
-            chain.append(inner.op)
-        if inner.op.startswith("Reduce"):
-            axes = constants.get(inner.inputs[1]) if len(inner.inputs) > 1 else inner.ints("axes")
-            if axes is None or np.asarray(axes).tolist() not in ([1], [-1]) or inner.get("keepdims", int, 1):
-                raise e.unsupported("a Scan over other than columns", known)
-        if inner.op == "Pow":
-            exponent = constants.get(inner.inputs[1]) if len(inner.inputs) == 2 else None
-            if exponent is None or exponent.size != 1 or not float(exponent.reshape(-1)[0]) >= 1:
-                raise e.unsupported("a Scan with a computed power", known)
-            power = float(exponent.reshape(-1)[0])
-        if inner.op == "Sub":
-            break
-        at = inner.inputs[0] if inner.inputs else ""
-    metric = _BODIES.get(tuple(chain[::-1]))
-    last = made_by.get(at)
-    kept = made_by.get(body.output[0].name)
-    if (
-        metric is None or last is None or set(last.inputs) != {carried, point}
-        or kept is None or kept.op != "Identity" or kept.inputs != (carried,)
-        or any(node.attributes.get(name) not in (None, [0]) for name in
-               ("scan_input_axes", "scan_output_axes", "scan_input_directions", "scan_output_directions"))
-        or len(nodes) > len(chain) + 3  # what else is there may be an Identity of each output, and a Constant
-    ):  # fmt: skip
-        raise e.unsupported(f"a Scan of {', '.join(inner.op for inner in nodes)}", known)
-    x, points = _points(e, node, values[0], values[1])
-    found = distances(e, x, points, metric, power)
-    return values[0], found.see(found.columns.T, 1)
-
-
-HANDLERS: dict[str, Handler] = {"MatMul": _matmul, "Gemm": _gemm, "Scan": _scan}
-MICROSOFT_HANDLERS: dict[str, Handler] = {"CDist": _cdist}
+HANDLERS: dict[str, Handler] = {"MatMul": _matmul, "Gemm": _gemm}

@@ -35,7 +35,11 @@ class Rows:
 def move(value: Constant | Tensor, function: Callable[[Array], Array], axis: int | None) -> Constant | Tensor:
     """Elements placed otherwise; `axis` is the batch axis of the result."""
     if isinstance(value, Constant):
-        return Constant(function(value.array), axis)
+        moved: Any = function(value.array)
+        if not isinstance(moved, np.ndarray):  # one element of an array of strings is a string
+            element, moved = moved, np.empty((), value.dtype)
+            moved[()] = element
+        return Constant(moved, axis)
     assert axis is not None
     return value.see(function(value.columns), axis)
 
