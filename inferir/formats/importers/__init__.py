@@ -57,7 +57,7 @@ _HINTS: dict[str, tuple[str, str]] = {
 
 
 def class_key(estimator: Any) -> str:
-    """"package.Class": the name by which a class is looked up, wherever in its package it is defined."""
+    """`package.Class`, the name by which a class is looked up, wherever in its package it is defined."""
     kind = type(estimator)
     return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
 

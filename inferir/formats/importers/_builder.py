@@ -222,14 +222,15 @@ def text(value: Any) -> str:
 
 
 def label(value: Any) -> ClassLabel:
-    """A class label as a string or an int: what `.apr` holds. Whole floats and booleans become ints."""
+    """A class label as a string or an int64: what `.apr` holds. Whole floats and booleans become ints."""
     if isinstance(value, (str, np.str_)):
         return str(value)
-    if isinstance(value, (bool, np.bool_, int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return int(value)
-    raise UnsupportedModelError(f"expected class labels that are strings or whole numbers, got {value!r}")
+    whole = isinstance(value, (bool, np.bool_, int, np.integer)) or (
+        isinstance(value, (float, np.floating)) and float(value).is_integer()
+    )
+    if whole and -(2**63) <= (number := int(value)) < 2**63:
+        return number
+    raise UnsupportedModelError(f"expected class labels that are strings or whole numbers of 64 bits, got {value!r}")
 
 
 def class_labels(values: Any) -> tuple[ClassLabel, ...]:

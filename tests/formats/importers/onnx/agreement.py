@@ -45,7 +45,11 @@ def graph(
         [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs.items()],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in (constants or {}).items()],
     )
-    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", ml_opset), helper.make_opsetid("com.microsoft", 1)]
+    opsets = [
+        helper.make_opsetid("", opset),
+        helper.make_opsetid("ai.onnx.ml", ml_opset),
+        helper.make_opsetid("com.microsoft", 1),
+    ]
     return helper.make_model(made, opset_imports=opsets, ir_version=9, producer_name="by hand")
 
 

@@ -47,7 +47,12 @@ def models() -> list[Any]:
             "flat": np.array([-1]),
         },
     )
-    return [plain, classifier([0, 1, 2], MIXED, ["a", "b", "c"], "SOFTMAX"), chain([3.0, 1.0]), svm(["a", "b", "c"], "RBF", True)]
+    return [
+        plain,
+        classifier([0, 1, 2], MIXED, ["a", "b", "c"], "SOFTMAX"),
+        chain([3.0, 1.0]),
+        svm(["a", "b", "c"], "RBF", True),
+    ]
 
 
 def answers(data: bytes) -> Any:
@@ -133,18 +138,18 @@ HOSTILE = {
         "expected a weight for each leaf|reached in two ways",
     ),
     "a circle of equals": (
-        {"nodes_modes": ["BRANCH_EQ"] * 2 + ["LEAF"] * 3, "nodes_featureids": [0] * 5, "nodes_truenodeids": [3, 3, 0, 0, 0],
-         "nodes_falsenodeids": [1, 0, 0, 0, 0]},
+        {"nodes_modes": ["BRANCH_EQ"] * 2 + ["LEAF"] * 3, "nodes_featureids": [0] * 5,
+         "nodes_truenodeids": [3, 3, 0, 0, 0], "nodes_falsenodeids": [1, 0, 0, 0, 0]},
         "reached in two ways",
     ),
-    "a child that is not there": ({"nodes_truenodeids": [9, 3, 0, 0, 0]}, "expected nodes_truenodeids of nodes that exist"),
+    "a child that is not there": ({"nodes_truenodeids": [9, 3, 0, 0, 0]}, "nodes_truenodeids of nodes that exist"),
     "a negative child": ({"nodes_falsenodeids": [-1, 4, 0, 0, 0]}, "expected nodes_falsenodeids of nodes that exist"),
     "a child in another tree": (
-        {"nodes_treeids": [0, 0, 0, 1, 1], "target_treeids": [0, 1, 1]}, "expected nodes_truenodeids of nodes that exist"
+        {"nodes_treeids": [0, 0, 0, 1, 1], "target_treeids": [0, 1, 1]}, "nodes_truenodeids of nodes that exist"
     ),
     "trees mixed up": ({"nodes_treeids": [0, 1, 0, 0, 0]}, "stand together"),
     "a node twice": ({"nodes_nodeids": [0, 1, 2, 3, 3]}, "node 3 of tree 0 is there twice"),
-    "a column that is not there": ({"nodes_featureids": [0, 2, 0, 0, 0]}, "nodes_featureids within the 2 columns, got 0 to 2"),
+    "a column that is not there": ({"nodes_featureids": [0, 2, 0, 0, 0]}, "within the 2 columns, got 0 to 2"),
     "a negative column": ({"nodes_featureids": [-1, 1, 0, 0, 0]}, "within the 2 columns, got -1 to 1"),
     "a mode that there is not": ({"nodes_modes": ["BRANCH_LEQ", "SWITCH", "LEAF", "LEAF", "LEAF"]}, "got SWITCH"),
     "too few values": ({"nodes_values": [0.5]}, "expected 5 values in nodes_values"),
@@ -177,7 +182,12 @@ def test_trees_that_are_none(case: str) -> None:
 
 def test_weights_of_nodes_that_are_no_leaves_are_ignored() -> None:
     """As onnxruntime does: old converters wrote them."""
-    changes = {"target_nodeids": [2, 3, 4, 1], "target_ids": [0] * 4, "target_treeids": [0] * 4, "target_weights": [1.0, 2, 3, 9]}
+    changes = {
+        "target_nodeids": [2, 3, 4, 1],
+        "target_ids": [0] * 4,
+        "target_treeids": [0] * 4,
+        "target_weights": [1.0, 2, 3, 9],
+    }
     x = rows(20, 2)
     np.testing.assert_array_equal(converted(trees(**changes)).predict(x), converted(trees()).predict(x))
 
@@ -285,13 +295,15 @@ def test_graphs_that_are_none(nodes: Any, message: str) -> None:
 def test_functions_of_the_file_are_refused() -> None:
     model = simple([node("Neg", "x", "y", "local")])
     model.functions.append(helper.make_function("local", "Neg", ["a"], ["b"], [node("Neg", "a", "b")], []))
-    with pytest.raises(UnsupportedModelError, match="the operator Neg .*supported: operators of"):
+    with pytest.raises(UnsupportedModelError, match=r"the operator Neg .*supported: operators of"):
         converted(model)
 
 
 def test_a_node_is_named_in_errors() -> None:
     made = helper.make_node("Mystery", ["x"], ["y"], name="third", domain="org.example")
-    with pytest.raises(UnsupportedModelError, match="operator Mystery .in node org.example:Mystery 'third'.*ai.onnx.ml"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"operator Mystery .in node org.example:Mystery 'third'.*ai.onnx.ml"
+    ):
         converted(simple([made]))
 
 

@@ -93,7 +93,9 @@ def test_one_score_for_the_second_class(weights: Any, link: str) -> None:
     agree(classifier([1], weights, ["no", "yes"], link), sample())
 
 
-@pytest.mark.parametrize(("ids", "base", "link"), [([0], [0.1, 0.2], "NONE"), ([1], [0.1], "NONE"), ([0], None, "PROBIT")])
+@pytest.mark.parametrize(
+    ("ids", "base", "link"), [([0], [0.1, 0.2], "NONE"), ([1], [0.1], "NONE"), ([0], None, "PROBIT")]
+)
 def test_what_onnxruntime_and_the_standard_do_not_agree_on_is_refused(ids: Any, base: Any, link: str) -> None:
     with pytest.raises(UnsupportedModelError, match="where all weights are for class"):
         converted(classifier(ids, MIXED, ["no", "yes"], link, base))
@@ -204,8 +206,8 @@ LEQ, LT, GTE, GT, EQ, NEQ, MEMBER = range(7)
 
 
 def ensemble(
-    mode: int, split: float, members: Any = None, *, tracks: int = 0, link: int = 0, targets: int = 1, aggregate: int = 1,
-    width: type = np.float32,
+    mode: int, split: float, members: Any = None, *, tracks: int = 0, link: int = 0, targets: int = 1,
+    aggregate: int = 1, width: type = np.float32,
 ) -> Any:  # fmt: skip
     """Two trees: a node of `mode` and, behind it, one that asks for the second column; and a node alone."""
     from onnx import numpy_helper

@@ -18,7 +18,15 @@ VALUES = (0.0, -0.0, 0.1, -3.5, 1e-40, np.finfo(np.float32).max, np.inf, -np.inf
 
 
 def regressor(
-    modes: Any, columns: Any, values: Any, yes: Any, no: Any, weights: Any, tracks: Any = None, kind: int = FLOAT, **more: Any
+    modes: Any,
+    columns: Any,
+    values: Any,
+    yes: Any,
+    no: Any,
+    weights: Any,
+    tracks: Any = None,
+    kind: int = FLOAT,
+    **more: Any,
 ) -> Any:
     """One tree whose node ids are positions; leaves have a weight, other nodes None."""
     n = len(modes)
@@ -61,7 +69,9 @@ def test_one_node(mode: str, value: float, tracks: int | None) -> None:
     x = around(value)
     ours = converted(model).predict(x)
     assert_bits(ours, theirs(model, x)[0][:, 0])
-    if tracks is not None:  # which onnx's evaluator cannot do without; it takes NaN != v for false, onnxruntime for true
+    if (
+        tracks is not None
+    ):  # which onnx's evaluator cannot do without; it takes NaN != v for false, onnxruntime for true
         apart = np.isnan(x[:, 0]) & (mode == "BRANCH_NEQ") & (tracks == 0)
         assert_bits(ours[~apart], reference(model, {"x": x})[0][~apart, 0].astype(np.float32))
 
@@ -70,7 +80,9 @@ def test_one_node(mode: str, value: float, tracks: int | None) -> None:
 @pytest.mark.parametrize("tracks", [0, 1])
 def test_threshold_that_is_not_a_number(mode: str, tracks: int) -> None:
     x = around(1.0)
-    model = regressor([mode, "LEAF", "LEAF"], [0] * 3, [np.nan, 0, 0], [1, 0, 0], [2, 0, 0], [None, 1.0, 2.0], [tracks, 0, 0])
+    model = regressor(
+        [mode, "LEAF", "LEAF"], [0] * 3, [np.nan, 0, 0], [1, 0, 0], [2, 0, 0], [None, 1.0, 2.0], [tracks, 0, 0]
+    )
     assert_bits(converted(model).predict(x), theirs(model, x)[0][:, 0])
 
 

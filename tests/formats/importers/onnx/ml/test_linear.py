@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from inferir.errors import ModelLoadError, UnsupportedModelError
-from tests.formats.importers.onnx.agreement import DOUBLE, FLOAT, INT, TEXT, close, converted, graph, ml, rows, same_labels, theirs
+from tests.formats.importers.onnx.agreement import (
+    DOUBLE,
+    FLOAT,
+    INT,
+    TEXT,
+    close,
+    converted,
+    graph,
+    ml,
+    rows,
+    same_labels,
+    theirs,
+)
 from tests.parity import layouts
 
 
@@ -93,7 +105,11 @@ def test_malformed(changes: Any, message: str) -> None:
 
 def regressor(targets: int, link: str = "NONE", intercepts: bool = True) -> Any:
     rng = np.random.default_rng(targets)
-    attributes: dict[str, Any] = {"coefficients": rng.normal(size=4 * targets).tolist(), "targets": targets, "post_transform": link}
+    attributes: dict[str, Any] = {
+        "coefficients": rng.normal(size=4 * targets).tolist(),
+        "targets": targets,
+        "post_transform": link,
+    }
     if intercepts:
         attributes["intercepts"] = rng.normal(size=targets).tolist()
     return graph([ml("LinearRegressor", "x", "y", **attributes)], {"x": (FLOAT, [None, 4])}, {"y": FLOAT})

@@ -226,7 +226,11 @@ def test_feature_vectorizer() -> None:
         ("OneHotEncoder", {"cats_strings": ["a"]}, "categories of the input's type"),
         ("LabelEncoder", {"keys_floats": [1.0], "values_int64s": [1, 2]}, "as many keys_"),
         ("LabelEncoder", {"keys_strings": ["a"], "values_int64s": [1]}, "keys of the input's type"),
-        ("LabelEncoder", {"keys_floats": [1.0], "keys_int64s": [1], "values_int64s": [1]}, "expected one attribute keys_"),
+        (
+            "LabelEncoder",
+            {"keys_floats": [1.0], "keys_int64s": [1], "values_int64s": [1]},
+            "expected one attribute keys_",
+        ),
         ("CategoryMapper", {"cats_strings": ["a"], "cats_int64s": [1, 2]}, "as many cats_strings as cats_int64s"),
     ],
 )
@@ -237,7 +241,10 @@ def test_malformed(op: str, attributes: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("op", "attributes"),
-    [("DictVectorizer", {"string_vocabulary": ["a"]}), ("LabelEncoder", {"keys_floats": [1.0], "values_strings": ["a"]})],
+    [
+        ("DictVectorizer", {"string_vocabulary": ["a"]}),
+        ("LabelEncoder", {"keys_floats": [1.0], "values_strings": ["a"]}),
+    ],
 )
 def test_unsupported(op: str, attributes: Any) -> None:
     with pytest.raises(UnsupportedModelError, match=f"{op}|mapped to strings"):

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from inferir.errors import ModelLoadError, UnsupportedModelError
-from tests.formats.importers.onnx.agreement import FLOAT, INT, TEXT, close, converted, graph, ml, rows, same_labels, theirs
+from tests.formats.importers.onnx.agreement import (
+    FLOAT,
+    INT,
+    TEXT,
+    close,
+    converted,
+    graph,
+    ml,
+    rows,
+    same_labels,
+    theirs,
+)
 
 
 def classifier(labels: Any, kernel: str, probabilities: bool, degree: float = 3.0, **changes: Any) -> Any:
@@ -60,7 +71,9 @@ def regressor(kernel: str, supports: int, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("one_class", [0, 1])
-@pytest.mark.parametrize(("kernel", "supports"), [("LINEAR", 6), ("POLY", 6), ("RBF", 6), ("SIGMOID", 6), ("LINEAR", 0)])
+@pytest.mark.parametrize(
+    ("kernel", "supports"), [("LINEAR", 6), ("POLY", 6), ("RBF", 6), ("SIGMOID", 6), ("LINEAR", 0)]
+)
 def test_regressor(kernel: str, supports: int, one_class: int) -> None:
     model = regressor(kernel, supports, one_class=one_class)
     close(converted(model).predict(rows()), theirs(model, rows())[0], 1e-4, 1e-5)

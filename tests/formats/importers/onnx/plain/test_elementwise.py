@@ -26,8 +26,8 @@ from tests.formats.importers.onnx.agreement import (
 
 BINARY = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min")
 RELATIONS = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")
-UNARY = ("Neg", "Abs", "Sqrt", "Floor", "Ceil", "Round", "Sign", "Reciprocal", "Exp", "Log", "Tanh", "Sigmoid", "Softplus",
-         "Relu", "Erf", "Identity")  # fmt: skip
+UNARY = ("Neg", "Abs", "Sqrt", "Floor", "Ceil", "Round", "Sign", "Reciprocal", "Exp", "Log", "Tanh", "Sigmoid",
+         "Softplus", "Relu", "Erf", "Identity")  # fmt: skip
 
 
 def sample(kind: int = FLOAT) -> Any:
@@ -67,17 +67,20 @@ def test_rows_and_a_constant(op: str, side: str, constant: str) -> None:
     agree(model, sample())
 
 
-@pytest.mark.parametrize("kind", [DOUBLE, INT])
+#: Negative powers of whole numbers are no whole numbers.
+TYPED = [(op, kind) for op in (*BINARY, *RELATIONS) for kind in (DOUBLE, INT) if (op, kind) != ("Pow", INT)]
+
+
 @pytest.mark.parametrize("side", ["c x", "x c"])
-@pytest.mark.parametrize("op", [*BINARY, *RELATIONS])
-def test_other_types(op: str, side: str, kind: int) -> None:
-    if op == "Pow" and kind == INT:
-        pytest.skip("whole powers of whole numbers below 0 are no numbers")
+@pytest.mark.parametrize(("op", "kind"), TYPED)
+def test_other_types(op: str, kind: int, side: str) -> None:
     dtype = np.float64 if kind == DOUBLE else np.int64
     x = sample(kind)
     if op == "Div" and kind == INT:
         x[x == 0] = 5
-    model = graph(with_float_output(op, side, kind), {"x": (kind, [None, 3])}, {"y": kind}, {"c": np.array([2, -3, 4], dtype)})
+    model = graph(
+        with_float_output(op, side, kind), {"x": (kind, [None, 3])}, {"y": kind}, {"c": np.array([2, -3, 4], dtype)}
+    )
     agree(model, x, 1e-12)
 
 
@@ -98,11 +101,14 @@ def test_rows_and_rows(op: str) -> None:
         agree(model, sample())
 
 
-@pytest.mark.parametrize("kind", [FLOAT, DOUBLE])
-@pytest.mark.parametrize("op", UNARY)
+#: Those of which onnxruntime has no kernel for doubles, or one of less than a double's precision.
+NARROW = ("Softplus", "Erf", "Sigmoid", "Tanh")
+
+
+@pytest.mark.parametrize(
+    ("op", "kind"), [*((op, FLOAT) for op in UNARY), *((op, DOUBLE) for op in UNARY if op not in NARROW)]
+)
 def test_unary(op: str, kind: int) -> None:
-    if kind == DOUBLE and op in ("Softplus", "Erf", "Sigmoid", "Tanh"):
-        pytest.skip("onnxruntime has no double kernel of it, or one of less than a double's precision")
     model = graph(with_float_output(op, "x", kind), {"x": (kind, [None, 3])}, {"y": kind})
     agree(model, sample(kind), 3e-6 if kind == FLOAT else 1e-12)
 
@@ -174,7 +180,11 @@ def test_constants_are_folded() -> None:
         node("Where", "flag e a", "w"),
         node("Add", "x w", "y"),
     ]
-    constants = {"a": np.array([1.5, 2.0, 0.3], np.float32), "b": np.array(2, np.float32), "flag": np.array([True, False, True])}
+    constants = {
+        "a": np.array([1.5, 2.0, 0.3], np.float32),
+        "b": np.array(2, np.float32),
+        "flag": np.array([True, False, True]),
+    }
     model = graph(nodes, {"x": (FLOAT, [None, 3])}, {"y": FLOAT}, constants)
     agree(model, sample())
     assert [o.op for o in converted(model).spec.operators].count("affine") == 1
@@ -186,7 +196,9 @@ def test_text_is_compared_and_chosen() -> None:
         node("Cast", "same", "number", to=FLOAT),
         node("Add", "number n", "y"),
     ]
-    model = graph(nodes, {"t": (TEXT, [None, 1]), "n": (FLOAT, [None, 2])}, {"y": FLOAT}, {"c": np.array(["oslo", "rome"])}, 19)
+    model = graph(
+        nodes, {"t": (TEXT, [None, 1]), "n": (FLOAT, [None, 2])}, {"y": FLOAT}, {"c": np.array(["oslo", "rome"])}, 19
+    )
     text = np.array([["oslo"], ["rome"], ["lima"], [""]], object)
     numbers = rows(4, 2)
     right = theirs(model, {"t": text, "n": numbers})[0]
@@ -246,7 +258,12 @@ def test_unsupported(nodes: Any, message: str) -> None:
 def test_labels_of_few_values() -> None:
     """-1 and 1 from a comparison, as outlier detectors write it; three values from Sign."""
     for nodes in (
-        [node("Less", "s zero", "l"), node("Cast", "l", "i", to=INT), node("Mul", "i m2", "j"), node("Add", "j p1", "y")],
+        [
+            node("Less", "s zero", "l"),
+            node("Cast", "l", "i", to=INT),
+            node("Mul", "i m2", "j"),
+            node("Add", "j p1", "y"),
+        ],
         [node("Sign", "s", "g"), node("Cast", "g", "y", to=INT)],
     ):
         constants = {"zero": np.array([0.0], np.float32), "m2": np.array([-2]), "p1": np.array([1])}

@@ -9,7 +9,19 @@ import pytest
 from onnx import numpy_helper
 
 from inferir.errors import InvalidInputError, ModelLoadError, UnsupportedModelError
-from tests.formats.importers.onnx.agreement import FLOAT, INT, TEXT, close, converted, graph, ml, node, rows, same_labels, theirs
+from tests.formats.importers.onnx.agreement import (
+    FLOAT,
+    INT,
+    TEXT,
+    close,
+    converted,
+    graph,
+    ml,
+    node,
+    rows,
+    same_labels,
+    theirs,
+)
 
 WIDTH = 6
 
@@ -26,7 +38,8 @@ def agree(model: Any, x: Any = None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "step"), [(1, 4, 1), (0, 100, 2), (-3, -1, 1), (5, 0, -2), (-1, -100, -1), (2, 2**62, 1), (4, 5, 1)]
+    ("start", "end", "step"),
+    [(1, 4, 1), (0, 100, 2), (-3, -1, 1), (5, 0, -2), (-1, -100, -1), (2, 2**62, 1), (4, 5, 1)],
 )
 def test_slice(start: int, end: int, step: int) -> None:
     agree(made([node("Slice", "x s e a p", "y")], {"s": [start], "e": [end], "a": [1], "p": [step]}))

@@ -56,7 +56,11 @@ def test_matmul_by_a_vector() -> None:
 
 
 def test_matmul_from_the_left() -> None:
-    nodes = [node("Transpose", "x", "t", perm=[1, 0]), node("MatMul", "w t", "m"), node("Transpose", "m", "y", perm=[1, 0])]
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0]),
+        node("MatMul", "w t", "m"),
+        node("Transpose", "m", "y", perm=[1, 0]),
+    ]
     agree(made(nodes, {"w": W.T.copy()}))
 
 
@@ -85,8 +89,14 @@ def scan(*body: Any, constants: Any = None, **more: Any) -> Any:
     inner = helper.make_graph(
         [node("Identity", "state", "next"), *body],
         "body",
-        [helper.make_tensor_value_info("state", FLOAT, [None, None]), helper.make_tensor_value_info("point", FLOAT, [None])],
-        [helper.make_tensor_value_info("next", FLOAT, [None, None]), helper.make_tensor_value_info("found", FLOAT, [None])],
+        [
+            helper.make_tensor_value_info("state", FLOAT, [None, None]),
+            helper.make_tensor_value_info("point", FLOAT, [None]),
+        ],
+        [
+            helper.make_tensor_value_info("next", FLOAT, [None, None]),
+            helper.make_tensor_value_info("found", FLOAT, [None]),
+        ],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in {"axis": np.array([1]), **(constants or {})}.items()],
     )
     loop = node("Scan", "x points", "last all", body=inner, num_scan_inputs=1, **more)
@@ -99,7 +109,10 @@ def scan(*body: Any, constants: Any = None, **more: Any) -> Any:
         ([node("ReduceSumSquare", "d axis", "found", keepdims=0)], None),
         ([node("Abs", "d", "a"), node("ReduceSum", "a axis", "found", keepdims=0)], None),
         ([node("Abs", "d", "a"), node("ReduceMax", "a axis", "found", keepdims=0)], None),
-        ([node("Abs", "d", "a"), node("Pow", "a p", "b"), node("ReduceSum", "b axis", "found", keepdims=0)], {"p": np.float32(3)}),
+        (
+            [node("Abs", "d", "a"), node("Pow", "a p", "b"), node("ReduceSum", "b axis", "found", keepdims=0)],
+            {"p": np.float32(3)},
+        ),
     ],
 )
 def test_scan_of_distances(chain: Any, constants: Any) -> None:
@@ -110,7 +123,10 @@ def test_scan_of_distances(chain: Any, constants: Any) -> None:
     ("body", "constants"),
     [
         ([node("Add", "state point", "d"), node("ReduceSumSquare", "d axis", "found", keepdims=0)], None),
-        ([node("Sub", "state point", "d"), node("ReduceSumSquare", "d axis0", "found", keepdims=0)], {"axis0": np.array([0])}),
+        (
+            [node("Sub", "state point", "d"), node("ReduceSumSquare", "d axis0", "found", keepdims=0)],
+            {"axis0": np.array([0])},
+        ),
         ([node("Sub", "state c", "d"), node("ReduceSumSquare", "d axis", "found", keepdims=0)], {"c": np.float32(1)}),
         ([node("Sub", "state point", "d"), node("Pow", "d p", "b"), node("ReduceSum", "b axis", "found", keepdims=0)],
          {"p": np.float32(2)}),
@@ -149,4 +165,3 @@ def test_cdist(metric: str) -> None:
 def test_refused(nodes: Any, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         converted(made(nodes, {"w": W, "b": B, "v": V}))
-

@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 
 from inferir.errors import ModelLoadError, UnsupportedModelError
-from tests.formats.importers.onnx.agreement import DOUBLE, FLOAT, INT, close, converted, graph, node, rows, same_labels, theirs
+from tests.formats.importers.onnx.agreement import (
+    DOUBLE,
+    FLOAT,
+    INT,
+    close,
+    converted,
+    graph,
+    node,
+    rows,
+    same_labels,
+    theirs,
+)
 
 WIDTH = 6
-REDUCTIONS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSumSquare", "ReduceL1", "ReduceL2",
-              "ReduceLogSumExp")  # fmt: skip
+REDUCTIONS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSumSquare", "ReduceL1",
+              "ReduceL2", "ReduceLogSumExp")  # fmt: skip
 
 
 def made(nodes: Any, constants: Any = None, opset: int = 18, kind: int = FLOAT, output: int | None = None) -> Any:
@@ -122,7 +133,10 @@ def test_log_sum_exp_does_not_overflow() -> None:
     [
         ([node("ReduceSum", "x zero", "y")], "ReduceSum over the rows"),
         ([node("ReduceSum", "x", "y")], "ReduceSum over the rows"),
-        ([node("ArgMax", "x", "p", axis=1, select_last_index=1), node("Cast", "p", "y", to=FLOAT)], "the last of equals"),
+        (
+            [node("ArgMax", "x", "p", axis=1, select_last_index=1), node("Cast", "p", "y", to=FLOAT)],
+            "the last of equals",
+        ),
         ([node("CumSum", "x one", "y", reverse=1)], "exclusive or reverse"),
         ([node("Softmax", "x", "y", axis=0)], "Softmax of shape"),
         ([node("TopK", "x x", "y i")], "TopK whose k depend on the rows"),
