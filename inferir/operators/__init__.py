@@ -1,6 +1,6 @@
 """The words of a model: every operator an `.apr` file may name, one family a file, each bound to kernel calls.
 
-An operator is a function of a `Binder`: it reads its attributes and tensors, and adds a step that computes its output.
+An operator is a function of a `Binder`: it reads its attributes and tensors, and adds the steps to its output.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from inferir.operators import (
     svm,
     tree,
 )
-from inferir.operators._binder import Binder, RowProblem, Step, Value
+from inferir.operators._binder import Binder, BoundStep, Draft, Value
 
-__all__ = ["OPERATORS", "Binder", "RowProblem", "Step", "Value"]
+__all__ = ["OPERATORS", "Binder", "BoundStep", "Draft", "Value"]
 
 OPERATORS: Mapping[str, Callable[[Binder], Value]] = {
     **preprocess.OPERATORS,

@@ -8,43 +8,31 @@ tensor.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from inferir.errors import ModelLoadError
 from inferir.formats.spec import OperatorSpec, TensorSpec
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import KERNELS
+from inferir.program.arrays import NUMPY, Array
+from inferir.program.steps import ARRAY, BUFFER, ROWS, Argument, Buffer, Problem, Step
 
-__all__ = ["Array", "Binder", "RowProblem", "Step", "Value"]
+__all__ = ["NUMPY", "Array", "Binder", "BoundStep", "Draft", "Value"]
 
-Array: TypeAlias = npt.NDArray[Any]
-Run: TypeAlias = Callable[..., Array]
 T = TypeVar("T")
-
-NUMPY = {
-    name: np.dtype(code).newbyteorder("<")
-    for name, code in {"u8": "u1", "u16": "u2", "i32": "i4", "u32": "u4", "i64": "i8", "f32": "f4", "f64": "f8"}.items()
-}
-
-
-class RowProblem(Exception):  # noqa: N818 - it becomes an InvalidInputError with the row's number
-    """A row that an operator cannot take: its position in the batch, and what was wrong with it."""
-
-    def __init__(self, row: int, text: str) -> None:
-        super().__init__(row, text)
-        self.row, self.text = row, text
 
 
 class Value(NamedTuple):
-    """A matrix that exists while a batch runs: where it is kept, its columns, its dtype, and their names if known.
+    """A matrix that exists while a batch runs: its number, the buffer it is kept in, its columns, its dtype, and their
+    names if known. Two values can share a buffer: a checked one is the other, checked.
 
     `below` bounds the positions in each column of an i64 value: 0 <= position < below.
     """
 
-    slot: int
+    number: int
+    buffer: int
     width: int
     dtype: str
     names: tuple[str, ...] | None = None
@@ -53,13 +41,29 @@ class Value(NamedTuple):
     def name_of(self, column: int) -> str:
         return f"column {self.names[column]!r}" if self.names else f"column {column}"
 
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(map(self.name_of, range(self.width)))
 
-class Step(NamedTuple):
-    """values[target] = run(*values[sources])."""
 
-    run: Run
-    sources: tuple[int, ...]
-    target: int
+class BoundStep(NamedTuple):
+    """A step, with the numbers of the values it reads and of the one it helps to compute."""
+
+    step: Step
+    reads: tuple[int, ...]
+    writes: int
+
+
+class Draft:
+    """What is written while a model is bound: buffers, model arrays, steps, and how many values there are."""
+
+    def __init__(self, columns: Sequence[str], dtype: str) -> None:
+        self.buffers = [Buffer(dtype, (ROWS, len(columns)))]
+        self.arrays: list[Array] = []
+        self.steps: list[BoundStep] = []
+        self.n_values = 1
+        #: Widths in which operators take the rows themselves: "f32", "f64", or None for as they come.
+        self.demands: set[str | None] = set()
+        self.rows = Value(0, 0, len(columns), dtype, tuple(columns))
 
 
 class Binder:
@@ -70,15 +74,12 @@ class Binder:
         spec: OperatorSpec,
         tensors: Mapping[str, TensorSpec],
         values: Sequence[Value],
-        steps: list[Step],
-        slots: list[str],
-        demands: set[str | None],
+        draft: Draft,
         proved: set[str],
         kernels: Kernels,
     ) -> None:
         self._spec, self._tensors, self._values = spec, tensors, values
-        self._steps, self._slots, self._kernels = steps, slots, kernels
-        self._demands, self._proved = demands, proved
+        self._draft, self._proved, self._kernels = draft, proved, kernels
 
     # -- what the file says
 
@@ -152,8 +153,8 @@ class Binder:
         if index >= len(self._values):
             raise self.fail(f"expected at least {index + 1} inputs, got {len(self._values)}")
         value = self._values[index]
-        if value.slot == 0:
-            self._demands.add(dtype)
+        if value.number == 0:
+            self._draft.demands.add(dtype)
         wanted = dtype or value.dtype
         if dtype is None and value.dtype == "i64":
             raise self.fail("expected numbers, got class positions")
@@ -178,7 +179,7 @@ class Binder:
         return value
 
     @property
-    def value(self) -> Value:
+    def first(self) -> Value:
         """The first input, whatever it holds."""
         return self._values[0]
 
@@ -186,60 +187,71 @@ class Binder:
     def n_inputs(self) -> int:
         return len(self._values)
 
-    def kernel(self, name: str) -> Callable[..., None]:
+    def kernel(self, name: str) -> Callable[..., Any]:
+        """A kernel to call while binding, to prove something."""
         return self._kernels[name]
 
-    def add(
+    def buffer(self, dtype: str, *dims: int) -> int:
+        """Memory of these dimensions while rows are answered; ROWS and BLOCK are dimensions too."""
+        self._draft.buffers.append(Buffer(dtype, dims))
+        return len(self._draft.buffers) - 1
+
+    def value(
         self,
-        run: Run,
-        inputs: Sequence[Value],
         width: int,
         dtype: str,
         names: tuple[str, ...] | None = None,
         below: tuple[int, ...] = (),
+        *,
+        buffer: int | None = None,
     ) -> Value:
-        """A step that computes a new value of `width` columns."""
-        target = len(self._slots)
-        self._slots.append(self._spec.output)
-        self._steps.append(Step(run, tuple(v.slot for v in inputs), target))
-        return Value(target, width, dtype, names, below)
+        """A new value of `width` columns, in a buffer of its own if none is given."""
+        number = self._draft.n_values
+        self._draft.n_values += 1
+        return Value(number, self.buffer(dtype, ROWS, width) if buffer is None else buffer, width, dtype, names, below)
+
+    def step(self, kernel: str, *arguments: Any, into: Value, problem: Problem | None = None) -> None:
+        """One call of a kernel for the sake of `into`. Arguments are values, scratch, model arrays and numbers."""
+        bound: list[Any] = []
+        for argument in arguments:
+            if isinstance(argument, Value):
+                bound.append(Argument(BUFFER, argument.buffer))
+            elif isinstance(argument, Argument):
+                bound.append(argument)
+            elif isinstance(argument, np.ndarray):
+                bound.append(Argument(ARRAY, len(self._draft.arrays)))
+                self._draft.arrays.append(argument)
+            else:
+                bound.append(argument)
+        reads = tuple(a.number for a in arguments if isinstance(a, Value) and a.number != into.number)
+        self._draft.steps.append(BoundStep(Step(kernel, tuple(bound), problem), reads, into.number))
+
+    def scratch(self, dtype: str, *dims: int) -> Argument:
+        """A buffer that a kernel writes for itself, or for the kernel after it."""
+        return Argument(BUFFER, self.buffer(dtype, *dims))
 
     def call(
         self,
         kernel: str,
-        x: Value,
-        *constants: Any,
+        *arguments: Any,
         width: int | None = None,
         dtype: str | None = None,
-        scratch: Sequence[tuple[tuple[int, ...], str]] = (),
         names: tuple[str, ...] | None = None,
         below: tuple[int, ...] = (),
     ) -> Value:
-        """out = kernel(x, *constants, *scratch): the step that most operators are."""
-        body = self.kernel(kernel if kernel in KERNELS else f"{kernel}_{x.dtype}")
-        columns, out_dtype = x.width if width is None else width, NUMPY[dtype or x.dtype]
-        buffers = [(shape, NUMPY[code]) for shape, code in scratch]
-
-        def run(rows: Array) -> Array:
-            out = np.empty((rows.shape[0], columns), out_dtype)
-            body(rows, *constants, *[np.empty(shape, code) for shape, code in buffers], out)
-            return out
-
-        return self.add(run, [x], columns, dtype or x.dtype, names, below)
+        """out = kernel(*arguments), of the first one's width and dtype unless given: what most operators are."""
+        x: Value = arguments[0]
+        out = self.value(x.width if width is None else width, dtype or x.dtype, names, below)
+        self.step(kernel if kernel in KERNELS else f"{kernel}_{x.dtype}", *arguments, out, into=out)
+        return out
 
     def checked(
-        self, kernel: str, x: Value, *constants: Any, width: int, dtype: str, describe: Callable[[Any, int], str]
+        self, kernel: str, x: Value, *constants: Any, out: Value, expected: Sequence[str], writes: bool = True
     ) -> Value:
-        """As `call`, for a kernel that notes the position of the first value it could not take before its output."""
-        body = self.kernel(kernel if kernel in KERNELS else f"{kernel}_{x.dtype}")
-        out_dtype, columns = NUMPY[dtype], x.width
-
-        def run(rows: Array) -> Array:
-            out, problem = np.empty((rows.shape[0], width), out_dtype), np.empty(1, np.int64)
-            body(rows, *constants, problem, out)
-            if problem[0] >= 0:
-                row, column = divmod(int(problem[0]), columns)
-                raise RowProblem(row, describe(rows[row, column], column))
-            return out
-
-        return self.add(run, [x], width, dtype)
+        """As `call`, for a kernel that notes the position of the first value it could not take, before its output if
+        it `writes` one."""
+        note = self.scratch("i64", 1)
+        problem = Problem(note.number, x.buffer, x.column_names(), tuple(expected))
+        name = kernel if kernel in KERNELS else f"{kernel}_{x.dtype}"
+        self.step(name, x, *constants, note, *[out][: int(writes)], into=out, problem=problem)
+        return out

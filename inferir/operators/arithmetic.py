@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from inferir.operators._binder import NUMPY, Array, Binder, Value
 
 OPERATIONS = ("add", "subtract", "multiply", "divide", "divide_into", "power", "power_of", "minimum", "maximum")
@@ -20,7 +18,6 @@ def _two(b: Binder, kernel: str, code: int) -> Value:
     """A kernel of x and y, where y is the second input or the tensor `y` (columns), one row for all."""
     dtype = _dtype(b)
     x = b.input(dtype)
-    body = b.kernel(f"{kernel}_{dtype}")
     if b.has("y"):
         row = b.tensor("y", "f64", x.width).astype(NUMPY[dtype])[None, :]
         return b.call(kernel, x, row, code)
@@ -28,12 +25,7 @@ def _two(b: Binder, kernel: str, code: int) -> Value:
     if y.width != x.width:
         raise b.fail(f"expected values of {x.width} columns, got {y.width}")
 
-    def run(rows: Array, others: Array) -> Array:
-        out = np.empty_like(rows)
-        body(rows, others, code, out)
-        return out
-
-    return b.add(run, [x, y], x.width, dtype)
+    return b.call(kernel, x, y, code)
 
 
 def combine(b: Binder) -> Value:
@@ -49,26 +41,18 @@ def compare(b: Binder) -> Value:
 def choose(b: Binder) -> Value:
     """Where the first input is not 0, x, else y: each the next input, or the tensor `x` or `y` (columns)."""
     condition = b.input(_dtype(b))
-    body, values = b.kernel(f"choose_{condition.dtype}"), [condition]
-    rows: dict[str, Array] = {}
+    branches: list[Array | Value] = []
+    n_inputs = 1
     for role in ("x", "y"):
         if b.has(role):
-            rows[role] = b.tensor(role, "f64", condition.width).astype(NUMPY[condition.dtype])[None, :]
+            branches.append(b.tensor(role, "f64", condition.width).astype(NUMPY[condition.dtype])[None, :])
             continue
-        value = b.input(condition.dtype, len(values))
+        value = b.input(condition.dtype, n_inputs)
         if value.width != condition.width:
             raise b.fail(f"expected values of {condition.width} columns, got {value.width}")
-        values.append(value)
-
-    def run(chosen: Array, *others: Array) -> Array:
-        rest = iter(others)
-        x = rows["x"] if "x" in rows else next(rest)
-        y = rows["y"] if "y" in rows else next(rest)
-        out = np.empty_like(chosen)
-        body(chosen, x, y, out)
-        return out
-
-    return b.add(run, values, condition.width, condition.dtype)
+        branches.append(value)
+        n_inputs += 1
+    return b.call("choose", condition, *branches)
 
 
 def apply(b: Binder) -> Value:
@@ -95,14 +79,7 @@ def pick(b: Binder) -> Value:
     """x[position]: the second input says which columns."""
     x = b.input()
     index = b.picks(x.width, 1)
-    body, width = b.kernel(f"pick_{x.dtype}"), index.width
-
-    def run(rows: Array, positions: Array) -> Array:
-        out = np.empty((len(rows), width), rows.dtype)
-        body(rows, positions, out)
-        return out
-
-    return b.add(run, [x, index], width, x.dtype)
+    return b.call("pick", x, index, width=index.width)
 
 
 def rank(b: Binder) -> Value:

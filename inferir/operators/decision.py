@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.operators._binder import Array, Binder, Value
+from inferir.operators._binder import Binder, Value
 
 
 def argmax(b: Binder) -> Value:
@@ -58,7 +58,7 @@ def weighted_median(b: Binder) -> Value:
     """Median of the columns, each with its weight."""
     x = b.input("f64")
     weight = b.tensor("weight", "f64", x.width)
-    return b.call("weighted_median", x, weight, width=1, scratch=[((x.width,), "i64")])
+    return b.call("weighted_median", x, weight, b.scratch("i64", x.width), width=1)
 
 
 def calibrate(b: Binder) -> Value:
@@ -79,18 +79,11 @@ def add(b: Binder) -> Value:
     """Sum of two or more values of one shape, from the left."""
     dtype = "f64" if any(b.input(index=i).dtype == "f64" for i in range(b.n_inputs)) else "f32"
     total = b.input(dtype)
-    kernel = b.kernel(f"add_{dtype}")
-
-    def run(x: Array, y: Array) -> Array:
-        out = np.empty_like(x)
-        kernel(x, y, out)
-        return out
-
     for index in range(1, b.n_inputs):
         other = b.input(dtype, index)
         if other.width != total.width:
             raise b.fail(f"expected values of {total.width} columns, got {other.width}")
-        total = b.add(run, [total, other], total.width, dtype)
+        total = b.call("add", total, other)
     return total
 
 

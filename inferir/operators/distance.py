@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from inferir.operators._binder import NUMPY, Array, Binder, Value
+from inferir.operators._binder import Array, Binder, Value
+from inferir.program.steps import ROWS
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
 WEIGHTS = ("uniform", "distance")
@@ -30,21 +31,16 @@ def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:
     by_distance = b.choice("weights", WEIGHTS, "uniform")
     if not 1 <= k <= len(points):
         raise b.fail(f"expected k within 1 and {len(points)}, got {k}")
-    answer = b.kernel(combine)
+    out = b.value(width, "f64")
+    index, distance = b.scratch("i64", ROWS, k), b.scratch("f64", ROWS, k)
     if b.has("node_begin"):
-        nearest, tree, deep = b.kernel("nearest_in_tree"), _search_tree(b, len(points), x.width), True
+        tree = _search_tree(b, len(points), x.width)
+        waiting, bound = b.scratch("i64", _DEEPEST), b.scratch("f64", _DEEPEST)
+        b.step("nearest_in_tree", x, points, *tree, metric, p, waiting, bound, index, distance, into=out)
     else:
-        nearest, tree, deep = b.kernel("nearest"), [], False
-
-    def run(rows: Array) -> Array:
-        index, distance = np.empty((len(rows), k), NUMPY["i64"]), np.empty((len(rows), k), NUMPY["f64"])
-        out = np.empty((len(rows), width), NUMPY["f64"])
-        scratch = [np.empty(_DEEPEST, NUMPY["i64"]), np.empty(_DEEPEST, NUMPY["f64"])] if deep else []
-        nearest(rows, points, *tree, metric, p, *scratch, index, distance)
-        answer(index, distance, stored, by_distance, out)
-        return out
-
-    return b.add(run, [x], width, "f64")
+        b.step("nearest", x, points, metric, p, index, distance, into=out)
+    b.step(combine, index, distance, stored, by_distance, out, into=out)
+    return out
 
 
 def _search_tree(b: Binder, n_points: int, width: int) -> list[Any]:

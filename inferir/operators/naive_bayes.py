@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from inferir.operators._binder import Binder, Value
 
 
@@ -20,10 +22,9 @@ def categorical_nb(b: Binder) -> Value:
     log_probability = b.tensor("log_probability", "f64", None, len(log_prior))
     begin = b.begins("begin", x.width, len(log_probability))
     return b.checked(
-        "categorical_nb", x, begin, log_probability, log_prior, width=len(log_prior), dtype="f64",
-        describe=lambda value, f: (
-            f"{x.name_of(f)}: expected a category from 0 to {begin[f + 1] - begin[f] - 1}, got {value}"
-        ),
+        "categorical_nb", x, begin, log_probability, log_prior,
+        out=b.value(len(log_prior), "f64"),
+        expected=[f"a category from 0 to {size - 1}" for size in np.diff(begin)],
     )  # fmt: skip
 
 

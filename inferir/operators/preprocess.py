@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 
-from inferir.operators._binder import NUMPY, Array, Binder, RowProblem, Value
+from inferir.operators._binder import Array, Binder, Value
+from inferir.program.problems import UNKNOWN_CATEGORY
 
 NORMS = ("l1", "l2", "max")
 METHODS = ("yeo-johnson", "box-cox")
@@ -16,23 +16,14 @@ _REFUSE = -2
 
 def identity(b: Binder) -> Value:
     """The value under another name: how a model says which of its values are answers."""
-    return b.value
+    return b.first
 
 
 def check_finite(b: Binder) -> Value:
     """The value itself, if it is finite; attribute allow_nan lets NaN through. What estimators refuse, we refuse."""
     x, allow_nan = b.input(), int(b.attribute("allow_nan", bool, False))
-    kernel = b.kernel(f"check_finite_{x.dtype}")
-
-    def run(rows: Array) -> Array:
-        found = np.empty(1, NUMPY["i64"])
-        kernel(rows, allow_nan, found)
-        if found[0] >= 0:
-            row, column = divmod(int(found[0]), x.width)
-            raise RowProblem(row, f"{x.name_of(column)}: expected a finite number, got {rows[row, column]}")
-        return rows
-
-    return b.add(run, [x], x.width, x.dtype, x.names)
+    checked = b.value(x.width, x.dtype, x.names, buffer=x.buffer)
+    return b.checked("check_finite", x, allow_nan, out=checked, expected=("a finite number",), writes=False)
 
 
 def select(b: Binder) -> Value:
@@ -47,16 +38,11 @@ def concat(b: Binder) -> Value:
     """Values side by side, in double if one of them is."""
     dtype = "f64" if any(b.input(index=i).dtype == "f64" for i in range(b.n_inputs)) else "f32"
     values = [b.input(dtype, i) for i in range(b.n_inputs)]
-    place, width = b.kernel(f"place_{dtype}"), sum(v.width for v in values)
-    starts = np.cumsum([0, *[v.width for v in values[:-1]]]).tolist()
-
-    def run(*parts: Array) -> Array:
-        out = np.empty((len(parts[0]), width), NUMPY[dtype])
-        for part, start in zip(parts, starts, strict=True):
-            place(part, start, out)
-        return out
-
-    return b.add(run, values, width, dtype)
+    out, start = b.value(sum(v.width for v in values), dtype), 0
+    for value in values:
+        b.step(f"place_{dtype}", value, start, out, into=out)
+        start += value.width
+    return out
 
 
 def cast(b: Binder) -> Value:
@@ -115,25 +101,16 @@ def _categories(b: Binder, x: Value) -> tuple[Array, Array]:
     return begin, category
 
 
-def _unknown(x: Value) -> Any:
-    return lambda value, column: f"{x.name_of(column)}: expected a category the model knows, got {_word(value)}"
-
-
-def _word(value: float) -> str:
-    return "a missing value" if value != value else "one it does not" if value == -1 else repr(float(value))
-
-
 def encode(b: Binder) -> Value:
     """Category -> code, by column. Attribute unknown: "refuse", or "value" with unknown_value."""
     x = b.input()
     begin, category = _categories(b, x)
     code = b.tensor("code", "f64", len(category))
     if b.choice("unknown", ("refuse", "value")) == 0:
-        return b.checked(
-            "encode", x, begin, category, code, float("nan"), width=x.width, dtype="f64", describe=_unknown(x)
-        )
-    scratch: list[tuple[tuple[int, ...], str]] = [((1,), "i64")]
-    return b.call("encode", x, begin, category, code, b.attribute("unknown_value", float), dtype="f64", scratch=scratch)
+        out = b.value(x.width, "f64")
+        return b.checked("encode", x, begin, category, code, float("nan"), out=out, expected=(UNKNOWN_CATEGORY,))
+    unknown = b.attribute("unknown_value", float)
+    return b.call("encode", x, begin, category, code, unknown, b.scratch("i64", 1), dtype="f64")
 
 
 def one_hot(b: Binder) -> Value:
@@ -145,7 +122,8 @@ def one_hot(b: Binder) -> Value:
         raise b.fail(f"expected a width from 0 to {2**24}, got {width}")
     column = b.positions("column", len(category), width, least=-1)
     unknown = b.positions("unknown", x.width, width, least=_REFUSE)
-    return b.checked("one_hot", x, begin, category, column, unknown, width=width, dtype="f64", describe=_unknown(x))
+    out = b.value(width, "f64")
+    return b.checked("one_hot", x, begin, category, column, unknown, out=out, expected=(UNKNOWN_CATEGORY,))
 
 
 def polynomial(b: Binder) -> Value:

@@ -29,7 +29,7 @@ def svm_decision(b: Binder) -> Value:
         begin,
         b.choice("kernel", KINDS),
         b.attribute("gamma", float, 1.0), b.attribute("coef0", float, 0.0), b.attribute("degree", int, 3),
-        width=pairs, scratch=[((len(support),), "f64")],
+        b.scratch("f64", len(support)), width=pairs,
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def svm_couple(b: Binder) -> Value:
     c = _classes(b, x.width)
     return b.call(
         "svm_couple", x, b.tensor("prob_a", "f64", x.width), b.tensor("prob_b", "f64", x.width),
-        width=c, scratch=[((c, c), "f64"), ((c, c), "f64"), ((c,), "f64")],
+        b.scratch("f64", c, c), b.scratch("f64", c, c), b.scratch("f64", c), width=c,
     )  # fmt: skip
 
 

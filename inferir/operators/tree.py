@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from inferir.kernels.signatures import BLOCK_ROWS
-from inferir.operators._binder import NUMPY, Array, Binder, Value
+from inferir.operators._binder import Array, Binder, Value
+from inferir.program.steps import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
 _RULES = (
@@ -72,7 +73,7 @@ def forest(b: Binder) -> Value:
     target = _targets(b, len(tree_root), leaf_value.shape[1], len(base))
     return b.call(
         f"forest_{x.dtype}_{leaf}", x, *nodes, leaf_value, tree_root, depth, target, base, special,
-        width=len(base), dtype=leaf, scratch=[((BLOCK_ROWS,), "i32")],
+        b.scratch("i32", BLOCK_ROWS), width=len(base), dtype=leaf,
     )  # fmt: skip
 
 
@@ -92,15 +93,10 @@ def linear_forest(b: Binder) -> Value:
         _targets(b, len(tree_root), 1, len(base)),
         base,
     ]
-    leaves, sums, n_trees = b.kernel("forest_leaves_f64"), b.kernel("linear_leaves"), len(tree_root)
-
-    def run(rows: Array) -> Array:
-        leaf, out = np.empty((len(rows), n_trees), np.int32), np.empty((len(rows), len(base)), np.float64)
-        leaves(rows, *nodes, tree_root, leaf)
-        sums(rows, leaf, *constants, out)
-        return out
-
-    return b.add(run, [x], len(base), "f64")
+    out, leaf = b.value(len(base), "f64"), b.scratch("i32", ROWS, len(tree_root))
+    b.step("forest_leaves_f64", x, *nodes, tree_root, leaf, into=out)
+    b.step("linear_leaves", x, leaf, *constants, out, into=out)
+    return out
 
 
 def oblivious(b: Binder) -> Value:
@@ -125,14 +121,8 @@ def oblivious(b: Binder) -> Value:
         base,
         b.attribute("scale", float, 1.0),
     ]
-    kernel, width = b.kernel("oblivious_f32"), x.width
-
-    def run(rows: Array) -> Array:
-        out, block = np.empty((len(rows), len(base)), np.float64), min(BLOCK_ROWS, max(1, len(rows)))
-        kernel(rows, *constants, np.empty((width, block), NUMPY["f32"]), np.empty(block, NUMPY["i32"]), out)
-        return out
-
-    return b.add(run, [x], len(base), "f64")
+    block = b.scratch("f32", x.width, BLOCK), b.scratch("i32", BLOCK)
+    return b.call("oblivious", x, *constants, *block, width=len(base), dtype="f64")
 
 
 OPERATORS = {"forest": forest, "linear_forest": linear_forest, "oblivious": oblivious}
