@@ -93,6 +93,10 @@ _LAYER_WORDS = {
     "model": "load, convert, Model",
     "plan": "steps in order, chunks, threads",
     "rows": "any table to one matrix",
+    "payload": "request bodies to rows, and back",
+    "server": "models over HTTP",
+    "lambda_entry": "models in AWS Lambda",
+    "program": "kernel calls, as data",
     "operators": "words of a file to kernel calls",
     "formats": "files and importers",
     "kernels": "arithmetic on arrays",
@@ -109,7 +113,7 @@ def layers() -> str:
     d = Drawing(640, height, "Layers of the package: each imports only from those below it")
     for i, names in enumerate(rows):
         width = (600 - 12 * (len(names) - 1)) / len(names)
-        for k, name in enumerate(map(str.strip, names)):
+        for k, name in enumerate(name.strip(" ()") for name in names):
             color = {"kernels": "green", "formats": "amber", "errors": "grey"}.get(name, "blue")
             d.box(20 + k * (width + 12), 16 + 52 * i, width, 44, [name, _LAYER_WORDS[name]], color)
     d.text(

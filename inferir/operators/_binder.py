@@ -16,8 +16,9 @@ from inferir.errors import ModelLoadError
 from inferir.formats.spec import OperatorSpec, TensorSpec
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import KERNELS
+from inferir.program import ARRAY, BUFFER, ROWS
 from inferir.program.arrays import NUMPY, Array
-from inferir.program.steps import ARRAY, BUFFER, ROWS, Argument, Buffer, Problem, Step
+from inferir.program.steps import Argument, Buffer, Problem, Step
 
 __all__ = ["NUMPY", "Array", "Binder", "BoundStep", "Draft", "Value"]
 
@@ -222,7 +223,8 @@ class Binder:
                 bound.append(Argument(ARRAY, len(self._draft.arrays)))
                 self._draft.arrays.append(argument)
             else:
-                bound.append(argument)
+                number = float if KERNELS[kernel].arguments[len(bound)].dtype == "f64" else int
+                bound.append(number(argument))
         reads = tuple(a.number for a in arguments if isinstance(a, Value) and a.number != into.number)
         self._draft.steps.append(BoundStep(Step(kernel, tuple(bound), problem), reads, into.number))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from inferir.operators._binder import Array, Binder, Value
-from inferir.program.steps import ROWS
+from inferir.program import ROWS
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
 WEIGHTS = ("uniform", "distance")

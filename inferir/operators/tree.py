@@ -8,7 +8,7 @@ import numpy as np
 
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators._binder import Array, Binder, Value
-from inferir.program.steps import BLOCK, ROWS
+from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
 _RULES = (

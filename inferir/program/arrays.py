@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import BLOCK_ROWS
+from inferir.program import ARRAY, BLOCK, ROWS
 from inferir.program.problems import row_problem
-from inferir.program.steps import ARRAY, BLOCK, ROWS, Argument, Problem, Program
+from inferir.program.steps import Argument, Problem, Program
 
 __all__ = ["NUMPY", "Array", "ArrayRunner"]
 

@@ -10,24 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = [
-    "ARRAY",
-    "BLOCK",
-    "BUFFER",
-    "ROWS",
-    "Argument",
-    "Buffer",
-    "Problem",
-    "Program",
-    "Step",
-    "trim",
-]
+from inferir.program import BUFFER
 
-#: Dimensions that are known when rows come: their number, and the smaller of that and BLOCK_ROWS.
-ROWS, BLOCK = -1, -2
-
-#: What an argument refers to.
-BUFFER, ARRAY = "buffer", "array"
+__all__ = ["Argument", "Buffer", "Problem", "Program", "Step", "trim"]
 
 
 class Argument(NamedTuple):
