@@ -11,26 +11,28 @@ Importing this package imports neither Numba nor NumPy; the names below do when 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from inferir import errors
 from inferir.errors import InferirError
 
+TYPE_CHECKING = False  # typing itself would cost a start on AWS Lambda more than the rest of this package
 if TYPE_CHECKING:
+    from typing import Any
+
     from inferir.model import Model, convert, load
 
 __version__ = "0.1.0"
 
 __all__ = ["InferirError", "Model", "__version__", "convert", "errors", "load"]
 
-_LAZY = {"Model": "inferir.model", "convert": "inferir.model", "load": "inferir.model"}
+_LAZY = ("Model", "convert", "load")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+    from inferir import model
+
+    value = globals()[name] = getattr(model, name)
     return value
 
 

@@ -11,7 +11,8 @@
     ├── InvalidInputError          E006  a value of the wrong kind
     ├── TaskError                  E008  the model has no such answer (probabilities of a regressor, say)
     ├── BackendError               E009  the kernels asked for are not there
-    └── FileAccessError            E010  a file is missing, a directory, or may not be read or written
+    ├── FileAccessError            E010  a file is missing, a directory, or may not be read or written
+    └── UnknownModelError          E011  a request names a model that is not served
 
 Messages say what was expected and what came. The errors know no HTTP and no Lambda: the faces that do translate
 `code`, which is stable, into theirs.
@@ -31,6 +32,7 @@ __all__ = [
     "ModelLoadError",
     "SignatureError",
     "TaskError",
+    "UnknownModelError",
     "UnsupportedModelError",
 ]
 
@@ -94,3 +96,7 @@ class BackendError(InferirError, RuntimeError):
 
 class FileAccessError(InferirError, OSError):
     code, name = "E010", "FILE_ACCESS"
+
+
+class UnknownModelError(InferirError, LookupError):
+    code, name = "E011", "UNKNOWN_MODEL"

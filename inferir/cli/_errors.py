@@ -38,6 +38,7 @@ EXIT_CODES: Mapping[int, str] = {
     18: "E008: the model has no such answer",
     19: "E009: a package or a backend is missing",
     20: "E010: a file is missing, or may not be read or written",
+    21: "E011: a request names a model that is not served",
     _BUG: "a bug in Inferir",
     _INTERRUPTED: "interrupted (Ctrl-C)",
     _BROKEN_PIPE: "whoever read the output stopped reading",

@@ -13,7 +13,6 @@ Python integers above 2**53 that share a list with floats, or that come as objec
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +24,7 @@ import numpy.typing as npt
 
 from inferir.errors import InferirError, InvalidInputError
 from inferir.rows.categories import MISSING_TYPES, CategoryCodes
+from inferir.rows.plain import short_repr
 
 __all__ = ["NUMERIC_KINDS", "Matrix", "Values", "assemble", "bad_value", "fits_float32", "from_array", "target_dtype"]
 
@@ -206,8 +206,4 @@ def _number_objects(objects: list[Any], name: str, first_row: int) -> npt.NDArra
 
 def bad_value(row: int, name: str, expected: str, value: Any) -> InferirError:
     """The error for one cell."""
-    try:
-        got = reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python writes
-        got = f"{type(value).__name__} of {value.bit_length()} bits"
-    return InvalidInputError(f"row {row}, column {name!r}: expected {expected}, got {got}")
+    return InvalidInputError(f"row {row}, column {name!r}: expected {expected}, got {short_repr(value)}")
