@@ -30,9 +30,9 @@ _LAZY = ("Model", "convert", "load")
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from inferir import model
+    import importlib
 
-    value = globals()[name] = getattr(model, name)
+    value = globals()[name] = getattr(importlib.import_module("inferir.model"), name)
     return value
 
 
