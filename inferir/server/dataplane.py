@@ -1,0 +1,132 @@
+"""DataPlane: a reference and rows in, answers out. It knows models, batches and deadlines, and no HTTP.
+
+Every face of the server comes through here: /predict, the Open Inference Protocol, gRPC, /invocations. A small batch of
+a fast model is answered on the spot, without a task or a thread; others go through the version's batcher, or to a
+thread where they would hold up the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import Executor
+from time import monotonic
+from typing import Any, NamedTuple, TypeAlias
+
+from inferir.errors import InvalidInputError
+from inferir.server.admission import DEADLINE_INFEASIBLE, EXPIRED
+from inferir.server.errors import DeadlineError, TooLargeError
+from inferir.server.exchange import INFERENCE, QUEUE, Exchange
+from inferir.server.observer import Observer
+from inferir.server.registry import ModelVersion, Registry
+
+__all__ = ["INLINE_LIMIT_S", "Answers", "DataPlane"]
+
+#: What is expected to take longer than this runs in a thread: every other request waits for what runs on the loop.
+INLINE_LIMIT_S = 0.001
+
+Matrix: TypeAlias = Any
+
+
+class Answers(NamedTuple):
+    """What a version said. `faces` maps each face asked for to its array, one row per row."""
+
+    version: ModelVersion
+    faces: dict[str, Any]
+
+
+class DataPlane:
+    """Answers requests with the models of a registry."""
+
+    def __init__(
+        self, registry: Registry, observer: Observer, executor: Executor, *, max_batch_rows: int = 100_000
+    ) -> None:
+        self.registry = registry
+        self._observer = observer
+        self._executor = executor
+        self._max_batch_rows = max_batch_rows
+
+    def resolve(self, exchange: Exchange, reference: str | None) -> ModelVersion:
+        """The version that is to answer, noted in the exchange. Raises UnknownModelError (E011)."""
+        version = self.registry.resolve(reference)
+        exchange.model, exchange.version = version.name, version.version
+        return version
+
+    def predict(
+        self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]
+    ) -> Answers | Awaitable[Answers]:
+        """Ask `version` for `faces` of `rows`: answers at once where they are cheap, or something to await.
+
+        rows   (n, columns), anything that `Model.predict` takes; an array of floats of that shape is the cheap case.
+        faces  of version.model.faces: "prediction", "probabilities", "raw", "transformed".
+
+        Raises TooLargeError, DeadlineError, DimensionError (E003), InvalidInputError (E006), TaskError (E008).
+        """
+        n = len(rows)
+        if n > self._max_batch_rows:
+            raise TooLargeError(f"expected at most {self._max_batch_rows} rows, got {n}")
+        if not n:
+            raise InvalidInputError("expected at least one row, got none")
+        exchange.rows = n
+        expected_s = version.cost.seconds(n) * len(faces)
+        check_deadline(exchange, expected_s)
+        if version.batcher is not None and n <= version.batcher.max_request_rows:
+            return self._batched(exchange, version, rows, faces)
+        if expected_s <= INLINE_LIMIT_S:
+            return self._run(exchange, version, rows, faces)
+        return self._in_thread(exchange, version, rows, faces)
+
+    def _run(self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]) -> Answers:
+        started_s = monotonic()
+        answers = ask(version.model, rows, faces)
+        exchange.stages[INFERENCE] = seconds = monotonic() - started_s
+        self._observer.batch_run(version.name, version.version, exchange.rows, 1, seconds)
+        return Answers(version, answers)
+
+    async def _in_thread(
+        self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]
+    ) -> Answers:
+        queued_s = monotonic()
+
+        def work() -> Answers:
+            exchange.stages[QUEUE] += monotonic() - queued_s
+            check_deadline(exchange, 0.0)
+            return self._run(exchange, version, rows, faces)
+
+        version.acquire()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        finally:
+            version.release()
+
+    async def _batched(self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]) -> Answers:
+        version.acquire()
+        try:
+            return Answers(version, await version.batcher.submit(exchange, rows, tuple(faces)))
+        finally:
+            version.release()
+
+
+def check_deadline(exchange: Exchange, expected_s: float) -> None:
+    """Raises DeadlineError where nobody will wait for an answer that takes `expected_s` from now."""
+    left_s = exchange.deadline_s - monotonic()
+    if left_s <= 0:
+        raise DeadlineError(EXPIRED, "the deadline passed before the request was run")
+    if left_s < expected_s:
+        raise DeadlineError(
+            DEADLINE_INFEASIBLE,
+            f"expected {expected_s * 1e3:.3g} ms of work to fit before the deadline, got {left_s * 1e3:.3g} ms left",
+        )
+
+
+def ask(model: Any, rows: Matrix, faces: Sequence[str]) -> dict[str, Any]:
+    """The faces of a model, by name."""
+    return {face: _ASK[face](model, rows) for face in faces}
+
+
+_ASK: dict[str, Any] = {
+    "prediction": lambda model, rows: model.predict(rows),
+    "probabilities": lambda model, rows: model.predict_proba(rows),
+    "raw": lambda model, rows: model.raw(rows),
+    "transformed": lambda model, rows: model.transform(rows),
+}

@@ -1,0 +1,94 @@
+"""One request on its way through the server: what the parts of it write down for each other, and for observers.
+
+An exchange is made for every request, so it is one object with slots, and times are floats of one monotonic clock: a
+jump of the wall clock changes nothing.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferir.server.auth import Principal
+    from inferir.server.routes import Route
+
+__all__ = [
+    "DESERIALIZE",
+    "INFERENCE",
+    "POSTPROCESS",
+    "PREPROCESS",
+    "QUEUE",
+    "SERIALIZE",
+    "STAGES",
+    "VALIDATE",
+    "Exchange",
+]
+
+#: Stages of a request in the order in which they happen; `Exchange.stages` has their seconds at these positions.
+STAGES = ("deserialize", "validate", "queue", "preprocess", "inference", "postprocess", "serialize")
+DESERIALIZE, VALIDATE, QUEUE, PREPROCESS, INFERENCE, POSTPROCESS, SERIALIZE = range(len(STAGES))
+
+
+class Exchange:
+    """A request and what became of it.
+
+    route         the route that answers, never the path that was asked for: it is a metric's label
+    headers       of the request; `.get(name)` ignores case
+    body          of the request, whole; empty until it was read
+    match         values of the path's {parameters}
+    request       aiohttp's request; None on the short way, which only routes that do not need it take
+    started_s     monotonic time at which the request had been read from the socket
+    deadline_s    monotonic time after which nobody waits for the answer
+    request_id    the client's X-Request-Id, or one of ours
+    status, code  of the answer; code is "" where there was no error
+    model, version, rows   what answered, and how many rows; "" and 0 until it is known
+    stages        seconds in each of STAGES
+    shed          why the request was refused, one of admission.REASONS; "" if it was not
+    principal     who asks, once that is known
+    trace         for whoever traces; nothing here looks at it
+    """
+
+    __slots__ = (
+        "body",
+        "code",
+        "deadline_s",
+        "headers",
+        "match",
+        "model",
+        "principal",
+        "request",
+        "request_id",
+        "route",
+        "rows",
+        "shed",
+        "stages",
+        "started_s",
+        "status",
+        "trace",
+        "version",
+    )
+
+    def __init__(self, route: Route, headers: Any, request: Any = None) -> None:
+        self.route = route
+        self.headers = headers
+        self.request = request
+        self.body = b""
+        self.match: Any = {}
+        self.started_s = monotonic()
+        self.deadline_s = 0.0
+        self.request_id = ""
+        self.status = 0
+        self.code = ""
+        self.model = ""
+        self.version = ""
+        self.rows = 0
+        self.stages = [0.0] * len(STAGES)
+        self.shed = ""
+        self.principal: Principal | None = None
+        self.trace: Any = None
+
+    @property
+    def seconds(self) -> float:
+        """Since the request was read."""
+        return monotonic() - self.started_s

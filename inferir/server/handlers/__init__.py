@@ -1,0 +1,1 @@
+"""Handlers of our own routes: they translate, the data plane decides."""

@@ -1,0 +1,88 @@
+"""What the server tells those who watch it: metrics, traces, logs. The server does not know who they are.
+
+An observer is called on the event loop, for every request, and must not raise or block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from inferir.server.exchange import Exchange
+
+__all__ = ["Observer", "Observers", "Telemetry"]
+
+
+class Observer(Protocol):
+    """Events, in the order of a request's life; then those of models."""
+
+    def request_started(self, exchange: Exchange) -> None:
+        """The request is whole. Route, headers and times are known, nothing else."""
+
+    def request_finished(self, exchange: Exchange) -> None:
+        """The answer is made, and about to be written: every field of the exchange is known. A request that was shed
+        ends here too, with `exchange.shed`.
+        """
+
+    def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
+        """A kernel ran once for `requests` requests with `rows` rows together."""
+
+    def model_loaded(self, model: str, version: str, stages: dict[str, float], n_bytes: int) -> None:
+        """A version is ready; `stages` are the seconds of read, compile and warm_up."""
+
+    def model_failed(self, model: str, code: str) -> None:
+        """A version was not loaded; what was there before still answers."""
+
+    def model_unloaded(self, model: str, version: str, reason: str) -> None:
+        """A version is gone: replaced, unloaded, or evicted."""
+
+
+class Telemetry(Observer, Protocol):
+    """What `inferir.server.telemetry.create(settings)` returns: the observer that also gives headers and /metrics."""
+
+    def headers(self, exchange: Exchange) -> bytes:
+        """Header lines of the answer, each with its CR LF: Server-Timing, traceparent."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Every value of this process, JSON-able: a supervisor adds up those of all workers."""
+
+    def render(self, snapshots: Sequence[dict[str, Any]], gauges: dict[str, float], accept: str) -> tuple[bytes, str]:
+        """The text of /metrics for the sum of `snapshots`, and its content type.
+
+        gauges  name -> value of what only the server knows: in_flight, queue_depth, concurrency_limit, workers.
+        """
+
+    async def close(self) -> None:
+        """Send what is not sent yet."""
+
+
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self.observers = tuple(observers)
+
+    def request_started(self, exchange: Exchange) -> None:
+        for observer in self.observers:
+            observer.request_started(exchange)
+
+    def request_finished(self, exchange: Exchange) -> None:
+        for observer in self.observers:
+            observer.request_finished(exchange)
+
+    def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
+        for observer in self.observers:
+            observer.batch_run(model, version, rows, requests, seconds)
+
+    def model_loaded(self, model: str, version: str, stages: dict[str, float], n_bytes: int) -> None:
+        for observer in self.observers:
+            observer.model_loaded(model, version, stages, n_bytes)
+
+    def model_failed(self, model: str, code: str) -> None:
+        for observer in self.observers:
+            observer.model_failed(model, code)
+
+    def model_unloaded(self, model: str, version: str, reason: str) -> None:
+        for observer in self.observers:
+            observer.model_unloaded(model, version, reason)

@@ -1,0 +1,278 @@
+"""Models and their versions: which are loaded, which one answers, what they are also called. No I/O, no clock.
+
+    reference      "name", "name@version", or an alias of either; none: the default model
+
+The table is never changed, only replaced as a whole: whoever resolved a version keeps it until the answer is out, and a
+swap is one assignment. Rules:
+
+1. A version is in the table only when it is ready: read, checked, compiled, warmed up (loading.py).
+2. The default version of a name stays what it was when another version is loaded beside it. A version that replaces
+   another (the same file, or the same version) takes over its defaults and aliases.
+3. An alias points to what is loaded, or it is refused. What an alias points to cannot be unloaded by name.
+4. What was taken out is drained: it is closed when its last request has its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from inferir.errors import UnknownModelError
+from inferir.server.errors import ConflictError
+
+if TYPE_CHECKING:
+    from inferir.model import Model
+    from inferir.rows.plain import PlainColumns
+
+__all__ = ["Cost", "Failure", "ModelVersion", "Registry", "Table", "natural_order"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the kernel was measured to take: `fixed_s` per call and `row_s` per row."""
+
+    fixed_s: float = 0.0
+    row_s: float = 0.0
+
+    def seconds(self, rows: int) -> float:
+        return self.fixed_s + self.row_s * rows
+
+
+@dataclass(eq=False)
+class ModelVersion:
+    """One loaded version. Compared by identity: the same file loaded twice is two of them.
+
+    source         the file it came from.
+    digest         of the file, hex: whether two workers have the same bytes is seen by it.
+    n_bytes        memory it is counted with: its tensors.
+    stages         seconds of read, compile, warm_up.
+    batcher        joins its requests, where that is faster; None otherwise.
+    in_use         requests that resolved it and have no answer yet.
+    used           of the last request: any number that grows, for eviction.
+    """
+
+    name: str
+    version: str
+    model: Model
+    columns: PlainColumns
+    source: str = ""
+    digest: str = ""
+    n_bytes: int = 0
+    cost: Cost = field(default_factory=Cost)
+    stages: Mapping[str, float] = field(default_factory=dict)
+    batcher: Any = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+    in_use: int = 0
+    used: int = 0
+    retired: bool = False
+    on_drained: Callable[[ModelVersion], None] | None = None
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    def acquire(self) -> None:
+        self.in_use += 1
+
+    def release(self) -> None:
+        self.in_use -= 1
+        if self.retired and not self.in_use and self.on_drained is not None:
+            drained, self.on_drained = self.on_drained, None
+            drained(self)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A version that did not load: what was asked for, and the error."""
+
+    name: str
+    version: str
+    source: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything that answers, at one moment.
+
+    models     name -> version -> what is loaded
+    defaults   name -> the version that answers for it
+    aliases    alias -> (name, version), version "" for the default one
+    default    the model that answers where none is named, "" for none
+    """
+
+    models: Mapping[str, Mapping[str, ModelVersion]] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    default: str = ""
+
+    def __iter__(self) -> Iterator[ModelVersion]:
+        for versions in self.models.values():
+            yield from versions.values()
+
+
+class Registry:
+    """The table, and the only way to change it."""
+
+    def __init__(self, default: str = "") -> None:
+        self.table = Table(default=default)
+        self.failures: dict[str, Failure] = {}
+        self._found: dict[str | None, ModelVersion] = {}
+        self._uses = 0
+
+    # -- reading
+
+    def resolve(self, reference: str | None) -> ModelVersion:
+        """The version that answers for a reference. Raises UnknownModelError (E011)."""
+        version = self._found.get(reference)
+        if version is None:
+            version = self._found[reference] = self._resolve(reference)
+        self._uses = version.used = self._uses + 1
+        return version
+
+    def find(self, name: str, version: str = "") -> ModelVersion:
+        """By name and version apart, as the Open Inference Protocol has them. Raises UnknownModelError (E011)."""
+        return self.resolve(f"{name}@{version}" if version else name)
+
+    def __iter__(self) -> Iterator[ModelVersion]:
+        return iter(self.table)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.table.models.values()))
+
+    def is_default(self, version: ModelVersion) -> bool:
+        """Whether it answers for its name."""
+        return self.table.defaults.get(version.name) == version.version
+
+    def aliases_of(self, version: ModelVersion) -> list[str]:
+        return sorted(alias for alias in self.table.aliases if self._resolve(alias) is version)
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(version.n_bytes for version in self.table)
+
+    def _resolve(self, reference: str | None) -> ModelVersion:
+        table = self.table
+        if reference is None:
+            name = table.default or next(iter(table.models), "")
+            if not name:
+                raise UnknownModelError("no model is loaded")
+            return self._resolve(name)
+        alias = table.aliases.get(reference)
+        if alias is not None:
+            return table.models[alias[0]][alias[1] or table.defaults[alias[0]]]
+        versions = table.models.get(reference)
+        if versions is not None:
+            return versions[table.defaults[reference]]
+        name, _, number = reference.rpartition("@")
+        found = table.models.get(name, {}).get(number)
+        if found is None:
+            known = ", ".join(version.reference for version in table) or "none"
+            raise UnknownModelError(f"unknown model {reference[:200]!r}; loaded: {known[:500]}")
+        return found
+
+    # -- changing
+
+    def add(self, new: ModelVersion, *, replaces: ModelVersion | None = None) -> list[ModelVersion]:
+        """Put a ready version into the table, in one step. Returns the versions that it took the place of.
+
+        replaces  what came from the same file before; the same name and version is replaced without being named.
+        """
+        table = self.table
+        models = {name: dict(versions) for name, versions in table.models.items()}
+        defaults, aliases = dict(table.defaults), dict(table.aliases)
+        gone = []
+        same = models.get(new.name, {}).get(new.version)
+        for old in {id(v): v for v in (same, replaces) if v is not None}.values():
+            if models.get(old.name, {}).get(old.version) is not old:
+                continue
+            del models[old.name][old.version]
+            gone.append(old)
+            for alias, target in aliases.items():
+                if target == (old.name, old.version):
+                    aliases[alias] = (new.name, new.version)
+            if defaults.get(old.name) == old.version and old.name == new.name:
+                defaults[new.name] = new.version
+        models.setdefault(new.name, {})[new.version] = new
+        defaults.setdefault(new.name, new.version)
+        self._replace(models, defaults, aliases)
+        self.failures.pop(new.source, None)
+        return gone
+
+    def remove(self, name: str, version: str = "") -> list[ModelVersion]:
+        """Take a version out, or with "" all versions of a name.
+
+        Raises UnknownModelError, and ConflictError where an alias points to it.
+        """
+        self.find(name, version)
+        table = self.table
+        gone = [v for v in table.models[name].values() if version in ("", v.version)]
+        pointing = [
+            alias for alias, target in table.aliases.items() if target[0] == name and target[1] in ("", version)
+        ]
+        left = {number: v for number, v in table.models[name].items() if v not in gone}
+        if pointing and not (left and all(table.aliases[alias][1] == "" for alias in pointing)):
+            raise ConflictError(f"expected a version that no alias points to, got {name!r}, which is also {pointing}")
+        models = {key: dict(versions) for key, versions in table.models.items()}
+        models[name] = left
+        self._replace(models, dict(table.defaults), dict(table.aliases))
+        return gone
+
+    def alias(self, alias: str, reference: str) -> None:
+        """Point an alias to a loaded name or name@version; with "" it is taken away.
+
+        Raises UnknownModelError, and ConflictError for an alias that could be mistaken for a model.
+        """
+        aliases = dict(self.table.aliases)
+        if not reference:
+            if aliases.pop(alias, None) is None:
+                raise UnknownModelError(f"unknown alias {alias[:200]!r}")
+        elif alias in self.table.models or "@" in alias or not alias:
+            raise ConflictError(f"expected an alias that is not a model's name and has no @, got {alias[:200]!r}")
+        else:
+            found = self._resolve(reference)
+            aliases[alias] = (found.name, found.version if "@" in reference else "")
+        self._replace(self.table.models, dict(self.table.defaults), aliases)
+
+    def set_default(self, name: str, version: str) -> None:
+        """Which version answers for a name. Raises UnknownModelError."""
+        self.find(name, version)
+        self._replace(self.table.models, {**self.table.defaults, name: version}, dict(self.table.aliases))
+
+    def fail(self, failure: Failure) -> None:
+        """Note that a version did not load. What answered before still does."""
+        self.failures[failure.source] = failure
+
+    def least_used(self, keep: ModelVersion | None = None) -> ModelVersion | None:
+        """The version whose last request is longest ago, none in work and no alias pointing to it."""
+        pointed = {id(self._resolve(alias)) for alias in self.table.aliases}
+        idle = [v for v in self.table if v is not keep and not v.in_use and id(v) not in pointed]
+        return min(idle, key=lambda v: v.used, default=None)
+
+    def _replace(
+        self,
+        models: Mapping[str, Mapping[str, ModelVersion]],
+        defaults: dict[str, str],
+        aliases: dict[str, tuple[str, str]],
+    ) -> None:
+        models = {name: versions for name, versions in models.items() if versions}
+        for name in list(defaults):
+            if name not in models:
+                del defaults[name]
+            elif defaults[name] not in models[name]:
+                defaults[name] = max(models[name], key=natural_order)
+        aliases = {
+            alias: (name, number)
+            for alias, (name, number) in aliases.items()
+            if name in models and (not number or number in models[name])
+        }
+        self.table = replace(self.table, models=models, defaults=defaults, aliases=aliases)
+        self._found = {}
+
+
+def natural_order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts "1.10" after "1.9" and text after numbers."""
+    parts = version.replace("-", ".").split(".")
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

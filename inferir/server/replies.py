@@ -1,0 +1,147 @@
+"""Answers as bytes. A reply is encoded once, head and body, and written in one piece.
+
+aiohttp's own Response keeps headers in a multidict, runs signals and encodes line by line: a third of the cost of a
+small request. `Reply` is what handlers return; `ReplyResponse` hands it to aiohttp, which still reads requests, keeps
+connections and closes them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from inferir import __version__
+from inferir.server.errors import OverloadError, status_of
+from inferir.server.exchange import Exchange
+
+__all__ = ["JSON", "RETRY_AFTER_MS", "Reply", "ReplyResponse", "error_reply", "json_reply"]
+
+#: Exactly this: clients of other servers compare it with ==, so no charset.
+JSON = "application/json"
+
+#: What a client that was shed is told to wait.
+RETRY_AFTER_MS = 100
+
+_OVERLOADED = (
+    b'{"error":"service_overloaded","message":"Server at capacity, please retry","retry_after_ms":%d}' % RETRY_AFTER_MS
+)
+#: Above this many bytes that wait for the client to read them, the next answer waits too.
+_HIGH_WATER_BYTES = 2**18
+
+_encode = msgspec.json.Encoder().encode
+_SERVER = f"Server: inferir/{__version__}\r\n".encode()
+_CLOSE, _KEEP = b"Connection: close\r\n", b"Connection: keep-alive\r\n"
+#: Whether the connection stays open, and whether HTTP/1.1 is spoken, where that need not be said -> header line.
+_CONNECTION = {(True, True): b"", (True, False): _KEEP, (False, True): _CLOSE, (False, False): _CLOSE}
+_STATUS_LINES = {int(s): f"HTTP/1.1 {int(s)} {s.phrase}\r\n".encode() for s in HTTPStatus}
+
+
+class Reply:
+    """An answer: status, body, content type, and header lines (each ending in CR LF) beyond those every answer has."""
+
+    __slots__ = ("body", "content_type", "lines", "status")
+
+    def __init__(
+        self, body: bytes, status: int = 200, content_type: str = JSON, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.body = body
+        self.status = status
+        self.content_type = content_type
+        self.lines = header_lines(headers) if headers else b""
+
+
+def json_reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """`value` as JSON; a float that is not finite becomes null."""
+    return Reply(_encode(value), status, JSON, headers)
+
+
+def error_reply(error: Exception, exchange: Exchange) -> Reply:
+    """The one form that errors have: for people `error` and `message`, for programs `code` and `request_id`.
+
+    An error that was not meant for the client says only that it happened.
+    """
+    status, code = status_of(error)
+    exchange.code = code
+    if isinstance(error, OverloadError):
+        retry_after_s = str(-(-RETRY_AFTER_MS // 1000))
+        return Reply(_OVERLOADED, status, headers={"Retry-After": retry_after_s})
+    message = getattr(error, "message", "") if status != 500 else "internal error"
+    body = {"error": message, "code": code, "message": message, "request_id": exchange.request_id}
+    return json_reply(body, status, getattr(error, "headers", None))
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Header lines of an answer. A line break in a value would let a client write headers of its own."""
+    return "".join(f"{name}: {_one_line(value)}\r\n" for name, value in headers.items()).encode("latin-1", "replace")
+
+
+def _one_line(value: str) -> str:
+    return value.replace("\r", " ").replace("\n", " ")
+
+
+class _Date:
+    """The Date header, formatted once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._line = b""
+
+    def line(self) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._line = time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime(second)).encode()
+        return self._line
+
+
+_date = _Date()
+
+
+def encode_reply(reply: Reply, exchange: Exchange, extra: bytes, keep_alive: bool, http_11: bool) -> bytes:
+    """Head and body. `extra` are lines of the telemetry."""
+    connection = _CONNECTION[keep_alive, http_11]
+    return b"".join(
+        (
+            _STATUS_LINES[reply.status],
+            b"Content-Type: %b\r\nContent-Length: %d\r\nX-Request-Id: %b\r\n"
+            % (reply.content_type.encode(), len(reply.body), exchange.request_id.encode("latin-1", "replace")),
+            _date.line(),
+            _SERVER,
+            connection,
+            reply.lines,
+            extra,
+            b"\r\n",
+            reply.body,
+        )
+    )
+
+
+class ReplyResponse(web.StreamResponse):
+    """A reply as aiohttp wants it: an object that writes itself."""
+
+    def __init__(self, reply: Reply, exchange: Exchange, extra: bytes) -> None:
+        super().__init__(status=reply.status)
+        self._reply, self._exchange, self._extra = reply, exchange, extra
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        if self._eof_sent:
+            return
+        self._keep_alive = bool(request.keep_alive)
+        data = encode_reply(self._reply, self._exchange, self._extra, self._keep_alive, request.version >= (1, 1))
+        if request.method == "HEAD":
+            data = data[: len(data) - len(self._reply.body)]
+        self._eof_sent = True
+        transport = request.transport
+        if transport is None:
+            return
+        transport.write(data)
+        if transport.get_write_buffer_size() > _HIGH_WATER_BYTES:
+            await request.protocol._drain_helper()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All was written by `prepare`."""
