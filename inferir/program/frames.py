@@ -4,11 +4,12 @@ A frame holds what a program needs for up to `capacity` rows: the buffers, and f
 compiled kernels take them (`kernels/aot`): eight bytes each, an array as its address and its lengths. Made once, it
 answers again and again; from call to call only the number of rows changes, and where rows and answer are if they stay
 outside. One thread at a time may use a frame.
+
+The standard library's `array` would do for the memory, but it imports `collections.abc`, which takes longer than all
+that happens here.
 """
 
 from __future__ import annotations
-
-from array import array
 
 from inferir.program import ARRAY, BLOCK, ROWS
 
@@ -30,26 +31,27 @@ class Frame:
 
     program     as `steps.Program`, or the same in plain tuples.
     arrays      address and lengths of each of the model's arrays; whoever makes the frame keeps them alive.
-    address     kernel -> address of its machine code.
+    address     kernel, as the steps have it -> address of its machine code.
     block_rows  rows that a kernel takes at a time.
-    allocate    number of bytes -> address of memory of that size, and what owns it.
+    allocate    number of bytes -> address of memory of that size, and what owns it and can be seen as bytes.
     """
 
     __slots__ = (
-        "_block_rows", "_blocks", "_lengths", "_owner", "_pointers", "_rows", "_steps",
-        "addresses", "capacity", "notes", "steps_address",
+        "_block_rows", "_blocks", "_lengths", "_pointers", "_rows", "_steps",
+        "addresses", "buffers", "capacity", "notes", "owner", "result", "steps_address",
     )  # fmt: skip
 
     def __init__(
         self,
         program: Any,
         arrays: Sequence[tuple[int, Sequence[int]]],
-        address: Callable[[str], int],
+        address: Callable[[Any], int],
         block_rows: int,
         capacity: int,
         allocate: Callable[[int], tuple[int, Any]],
     ) -> None:
-        buffers, steps, _ = program
+        buffers, steps, self.result = program
+        self.buffers = buffers
         self.capacity, self._block_rows, self._rows = capacity, block_rows, capacity
         lengths = {ROWS: capacity, BLOCK: min(block_rows, max(1, capacity))}
         offsets, end = [], 0
@@ -59,7 +61,7 @@ class Frame:
             for dim in dims:
                 nbytes *= lengths.get(dim, dim)
             end += -(-nbytes // _LINE_NBYTES) * _LINE_NBYTES
-        start, self._owner = allocate(end + _LINE_NBYTES)
+        start, self.owner = allocate(end + _LINE_NBYTES)
         start += -start % _LINE_NBYTES
         #: Where each buffer is.
         self.addresses = [start + offset for offset in offsets]
@@ -75,7 +77,7 @@ class Frame:
                 if isinstance(argument, int):
                     blocks.append(argument)
                 elif isinstance(argument, float):
-                    blocks.append(memoryview(array("d", (argument,))).cast("B").cast("q")[0])
+                    blocks.append(_bits(argument))
                 elif argument[0] == ARRAY:
                     where, dims = arrays[argument[1]]
                     blocks.append(where)
@@ -87,13 +89,12 @@ class Frame:
                         if dim < 0:
                             self._lengths.append((len(blocks), dim))
                         blocks.append(lengths.get(dim, dim))
-        self._blocks = array("q", blocks)
-        base = self._blocks.buffer_info()[0]
-        self._steps = array("q")
+        base, self._blocks = _numbers(blocks, allocate)
+        run: list[int] = []
         for (kernel, _, problem), begin in zip(steps, begins):  # noqa: B905 - strict= is slower, and both are of steps
-            self._steps.extend((address(kernel), base + 8 * begin, self.addresses[problem[0]] if problem else 0))
+            run.extend((address(kernel), base + 8 * begin, self.addresses[problem[0]] if problem else 0))
         #: What `inferir_run` is given, with the number of steps.
-        self.steps_address = self._steps.buffer_info()[0]
+        self.steps_address, self._steps = _numbers(run, allocate)
 
     def resize(self, n_rows: int) -> None:
         """Take `n_rows` from now on, at most `capacity`."""
@@ -107,3 +108,19 @@ class Frame:
         """Use memory outside the frame for a buffer."""
         for place in self._pointers[buffer]:
             self._blocks[place] = address
+
+
+def _bits(number: float) -> int:
+    """The eight bytes of a double, as an int64."""
+    memory = memoryview(bytearray(8))
+    memory.cast("d")[0] = number
+    return memory.cast("q")[0]
+
+
+def _numbers(values: Sequence[int], allocate: Callable[[int], tuple[int, Any]]) -> tuple[int, memoryview]:
+    """Address and view of int64 numbers."""
+    address, owner = allocate(8 * max(1, len(values)))
+    view = memoryview(owner).cast("B").cast("q")
+    for place, value in enumerate(values):
+        view[place] = value
+    return address, view
