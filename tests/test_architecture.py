@@ -14,6 +14,9 @@ import inferir
 PACKAGE = Path(inferir.__file__).parent
 JIT, REFERENCE = PACKAGE / "kernels" / "jit", PACKAGE / "kernels" / "reference"
 
+#: Programs that build libraries: they run where Numba and LLVM are, and nothing imports them.
+BUILD_STAGES = {PACKAGE / "kernels" / "aot" / name for name in ("abi.py", "emit.py", "lower.py")}
+
 KERNEL_MARKS = {"kernel", "kernel_reassociated"}
 MARKS = KERNEL_MARKS | {"scalar", "scalar_reassociated"}
 
@@ -74,7 +77,7 @@ def test_one_file_compiles() -> None:
             assert "njit" not in {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, path
             at_once = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
             names = imported(ast.Module(at_once, []))
-            assert not {name.partition(".")[0] for name in names} & {"numba", "llvmlite"}, path
+            assert path in BUILD_STAGES or not {name.partition(".")[0] for name in names} & {"numba", "llvmlite"}, path
 
 
 def test_backends_share_nothing() -> None:

@@ -178,6 +178,13 @@ _TYPES = {
 }
 
 
+def numba_types(arguments: Sequence[Argument]) -> tuple[Any, ...]:
+    """Numba's types of a line's arguments."""
+    return tuple(
+        numba.types.Array(_TYPES[a.dtype], len(a.dims), "C") if a.dims else _TYPES[a.dtype] for a in arguments
+    )
+
+
 def compile_kernel(dispatcher: Any, arguments: Sequence[Argument]) -> Callable[..., Any]:
     """The machine code for one line of `signatures.KERNELS`.
 
@@ -186,8 +193,6 @@ def compile_kernel(dispatcher: Any, arguments: Sequence[Argument]) -> Callable[.
     """
     if _DISABLED:
         return dispatcher  # type: ignore[no-any-return]
-    types = tuple(
-        numba.types.Array(_TYPES[a.dtype], len(a.dims), "C") if a.dims else _TYPES[a.dtype] for a in arguments
-    )
+    types = numba_types(arguments)
     dispatcher.compile(types)
     return dispatcher.overloads[types].entry_point  # type: ignore[no-any-return]

@@ -1,0 +1,200 @@
+"""Finds the compiled kernels for this CPU, loads them when first asked, and calls them.
+
+Loading costs 0.2 ms and imports `os` and `_ctypes` alone: a start on AWS Lambda counts them, and the `ctypes` package
+would cost more than all the rest.
+
+    kernels = load()                             # the best level that this CPU has; BackendError where there is none
+    kernels.address("softmax_f64")               # an int: address of the machine code
+    ask = kernels.bind(steps_address, n_steps)   # once for a program
+    ask()                                        # -1, or the number of the step that stopped
+
+What steps and blocks look like is written in docs/reference/kernel-abi.md.
+
+Of the two ways to run steps, a bound call has the least overhead, about that of three calls of an empty Python
+function: its arguments are converted once, and it keeps the interpreter's lock, whose release and return would cost as
+much again. `run` releases it: for what takes longer than some 20 us, when other threads should go on. Both are safe to
+use from several threads at once, as long as each has its own blocks.
+
+INFERIR_CPU_LEVEL (v2, v3, v4) asks for a lower level than the CPU's, to compare them or to have the same bits on all
+machines.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import os
+import sys
+from _functools import partial  # type: ignore[import-not-found]  # functools costs more than it
+
+from inferir.errors import BackendError
+
+TYPE_CHECKING = False  # typing would be the dearest import of this file
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ABI_VERSION", "FOLDER", "LEVELS", "Library", "cpu_flags", "levels", "load"]
+
+#: As signatures.ABI_VERSION, whose import costs more than loading the library; a test compares them.
+ABI_VERSION = 1
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
+
+#: Machine -> levels, best first: name, file, and what /proc/cpuinfo must list beside what lower levels need.
+LEVELS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "x86_64": (
+        ("v4", "kernels.x86_64_v4.so", "avx512f avx512bw avx512cd avx512dq avx512vl"),
+        ("v3", "kernels.x86_64_v3.so", "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"),
+        ("v2", "kernels.x86_64_v2.so", "cx16 lahf_lm popcnt pni ssse3 sse4_1 sse4_2"),
+    ),
+    "aarch64": (("neoverse-n1", "kernels.aarch64.so", "asimd atomics asimdhp asimdrdm lrcpc asimddp crc32"),),
+}
+
+
+class _Integer(_ctypes._SimpleCData):  # type: ignore[type-arg]  # it is generic for type checkers alone
+    _type_ = "q"
+
+
+class _Text(_ctypes._SimpleCData):  # type: ignore[type-arg]
+    _type_ = "z"
+
+
+class _Function(_ctypes.CFuncPtr):
+    """Releases the interpreter's lock while it runs."""
+
+    _flags_ = _ctypes.FUNCFLAG_CDECL
+    _restype_ = _Integer
+
+
+class _HoldingFunction(_ctypes.CFuncPtr):
+    _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_PYTHONAPI
+    _restype_ = _Integer
+
+
+class _TextFunction(_ctypes.CFuncPtr):
+    _flags_ = _ctypes.FUNCFLAG_CDECL
+    _restype_ = _Text
+
+
+class Library:
+    """A loaded library: `path`, `level`, `abi_version`, `digest` (of the table it was built from).
+
+    Raises OSError where `path` cannot be loaded or is no such library.
+    """
+
+    def __init__(self, path: str, level: str = "") -> None:
+        handle = _ctypes.dlopen(path, os.RTLD_NOW | os.RTLD_LOCAL)
+        self.path, self.level = path, level
+        self.abi_version: int = _Function(_ctypes.dlsym(handle, "inferir_abi_version"))()
+        self.digest: int = _Function(_ctypes.dlsym(handle, "inferir_digest"))()
+        self._names = _TextFunction(_ctypes.dlsym(handle, "inferir_names"))
+        self._kernel = _Function(_ctypes.dlsym(handle, "inferir_kernel"))
+        run = _ctypes.dlsym(handle, "inferir_run")
+        self._run, self._run_holding = _Function(run), _HoldingFunction(run)
+        self._places: dict[str, int] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the kernels, in the order of the table."""
+        if not self._places:
+            names: bytes = self._names()
+            self._places = {name: place for place, name in enumerate(names.decode().split())}
+        return tuple(self._places)
+
+    def address(self, kernel: str) -> int:
+        """Where the machine code of a kernel is. Raises BackendError for a name that the library does not have."""
+        place = self._places.get(kernel) if self._places or self.names else None
+        if place is None:
+            raise BackendError(f"there is no kernel {kernel!r} in {self.path}")
+        return self.address_at(place)
+
+    def address_at(self, place: int) -> int:
+        """The same by the kernel's place in the table, for whoever knows that the digests agree. 0 beyond the table."""
+        address: int = self._kernel(_Integer(place))
+        return address
+
+    def bind(self, steps_address: int, n_steps: int) -> Callable[[], int]:
+        """A call that runs `n_steps` steps and keeps the interpreter's lock. It answers as `run` does."""
+        bound: Callable[[], int] = partial(self._run_holding, _Integer(steps_address), _Integer(n_steps))
+        return bound
+
+    def run(self, steps_address: int, n_steps: int) -> int:
+        """Run steps without the interpreter's lock: -1, or the number of the step whose problem stopped the run."""
+        stopped: int = self._run(_Integer(steps_address), _Integer(n_steps))
+        return stopped
+
+    def __repr__(self) -> str:
+        return f"Library({self.path!r})"
+
+
+def cpu_flags(path: str = "/proc/cpuinfo") -> frozenset[str]:
+    """What Linux says the first CPU can do; nothing where that cannot be read."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return frozenset()
+    try:
+        text = b""
+        while chunk := os.read(file, 4096):
+            text += chunk
+            if b"\n\n" in text:  # the end of the first CPU
+                break
+    finally:
+        os.close(file)
+    for line in text.decode("ascii", "replace").splitlines():
+        key, _, values = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(values.split())
+    return frozenset()
+
+
+def levels(machine: str, flags: frozenset[str]) -> list[tuple[str, str]]:
+    """Levels that a CPU has, best first: name and file."""
+    found: list[tuple[str, str]] = []
+    for name, file, needs in reversed(LEVELS.get(machine, ())):
+        if not flags.issuperset(needs.split()):
+            break
+        found.insert(0, (name, file))
+    return found
+
+
+_LOADED: dict[str, Library] = {}
+
+
+def load(level: str | None = None, folder: str = FOLDER) -> Library:
+    """The library of the best level that this CPU has, or of `level` or the one below it that is there.
+
+    `level` is by default what INFERIR_CPU_LEVEL says. Raises BackendError, with every path tried and why not.
+    """
+    wanted = os.environ.get("INFERIR_CPU_LEVEL", "") if level is None else level
+    known = os.path.join(folder, wanted)
+    if known not in _LOADED:
+        _LOADED[known] = _search(wanted, folder)
+    return _LOADED[known]
+
+
+def _search(wanted: str, folder: str) -> Library:
+    machine = os.uname().machine if sys.platform == "linux" else ""
+    if machine not in LEVELS:
+        raise BackendError(
+            f"there are compiled kernels for Linux on {' and '.join(LEVELS)}, not for {sys.platform} {machine}".rstrip()
+        )
+    found = levels(machine, cpu_flags())
+    names = [name for name, _ in found]
+    if wanted and wanted not in names:
+        raise BackendError(f"expected INFERIR_CPU_LEVEL to be a level of this CPU ({', '.join(names)}), got {wanted!r}")
+    if not found:
+        raise BackendError(
+            f"this CPU has no level that there are compiled kernels for; the lowest is {LEVELS[machine][-1][0]}"
+        )
+    tried = []
+    for name, file in found[names.index(wanted) if wanted else 0 :]:
+        path = os.path.join(folder, file)
+        try:
+            library = Library(path, name)
+        except OSError as error:
+            tried.append(f"{path}: {error}")
+            continue
+        if library.abi_version == ABI_VERSION:
+            return library
+        tried.append(f"{path}: expected ABI version {ABI_VERSION}, got {library.abi_version}")
+    raise BackendError("there are no compiled kernels that could be loaded; tried:\n  " + "\n  ".join(tried))
