@@ -155,6 +155,19 @@ class Model:
         """What can be asked for: prediction, probabilities, raw, transformed."""
         return self._plan.faces
 
+    @property
+    def rows_dtype(self) -> Literal["float32", "float64"]:
+        """The widest numbers that are of use in rows: float32 where that is what the model rounds all of them to."""
+        return self._dtype or "float64"
+
+    def answer_type(self, face: str) -> tuple[str, int]:
+        """Dtype of an answer to rows of `rows_dtype`, "int64", "float32", "float64" or "str", and its columns."""
+        value = self._plan.value(face)
+        if face == "prediction" and self._classes:
+            whole = all(labels.dtype.kind == "i" for labels in self._classes)
+            return ("int64" if whole else "str"), value.width
+        return {"i64": "int64", "f32": "float32"}.get(value.dtype, "float64"), value.width
+
     def info(self) -> dict[str, Any]:
         """The model in plain values, for people and for JSON."""
         spec = self.spec

@@ -1,0 +1,182 @@
+"""Routes under /v2: health, metadata, inference. They translate, the data plane decides."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from time import monotonic
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from inferir import __version__
+from inferir.server.dataplane import Answers
+from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
+from inferir.server.parts import Parts
+from inferir.server.protocols.oip import rest
+from inferir.server.protocols.oip.messages import HealthStatus, ModelMetadata, ModelReady, ServerMetadata
+from inferir.server.protocols.oip.signature import Signature
+from inferir.server.registry import ModelVersion
+from inferir.server.replies import JSON, Reply, json_reply
+from inferir.server.routes import Route
+
+__all__ = ["EXTENSIONS", "PLATFORM", "OipHandlers", "metadata_of"]
+
+#: What is there beyond the protocol itself, by the names that Triton gave them.
+EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics"]
+
+PLATFORM = "inferir_apr"
+
+#: Compressing fewer bytes costs more than sending them.
+_COMPRESS_FROM_BYTES = 1024
+
+#: Accept-Encoding -> zlib's wbits. Only a header that is just this word, and so was written for this request: browsers
+#: and aiohttp say to everybody what they could read, and tritonclient.http.aio then does not read it.
+_COMPRESSIONS: Mapping[str, int] = {"gzip": 31, "deflate": 15}
+
+
+class OipHandlers:
+    """Handlers of the protocol for one server."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._signatures: WeakKeyDictionary[ModelVersion, Signature] = WeakKeyDictionary()
+
+    def routes(self) -> list[Route]:
+        models = "/v2/models/{name}"
+        versioned = models + "/versions/{version}"
+        routes = [
+            Route("GET", "/v2/health/live", self.health, None, plain_errors=True),
+            Route("GET", "/v2/health/ready", self.health_ready, None, plain_errors=True),
+            Route("GET", "/v2", self.server, "infer", plain_errors=True),
+            Route("GET", "/v2/", self.server, "infer", plain_errors=True),
+        ]
+        for path in (models, versioned):
+            routes += [
+                Route("GET", path, self.model, "infer", plain_errors=True),
+                Route("GET", f"{path}/ready", self.model_ready, "infer", plain_errors=True),
+                Route("GET", f"{path}/config", self.config, "infer", plain_errors=True),
+                Route("POST", f"{path}/infer", self.infer, "infer", admitted=True, plain_errors=True),
+            ]
+        return routes
+
+    def signature(self, version: ModelVersion) -> Signature:
+        """Of a loaded version; made once."""
+        signature = self._signatures.get(version)
+        if signature is None:
+            signature = self._signatures[version] = Signature(version.model)
+        return signature
+
+    # -- health and metadata
+
+    def health(self, exchange: Exchange) -> Reply:
+        return json_reply(HealthStatus(live=True, ready=self._parts.ready()))
+
+    def health_ready(self, exchange: Exchange) -> Reply:
+        ready = self._parts.ready()
+        return json_reply(HealthStatus(live=True, ready=ready), 200 if ready else 503)
+
+    def server(self, exchange: Exchange) -> Reply:
+        return json_reply(ServerMetadata("inferir", __version__, EXTENSIONS))
+
+    def model(self, exchange: Exchange) -> Reply:
+        version = self.find(exchange)
+        return json_reply(metadata_of(version, self.signature(version), self._parts))
+
+    def model_ready(self, exchange: Exchange) -> Reply:
+        version = self.find(exchange)
+        return json_reply(ModelReady(version.name, True))
+
+    def config(self, exchange: Exchange) -> Reply:
+        """Triton's model configuration, as far as clients read it: how large batches may be, and which tensors."""
+        version = self.find(exchange)
+        signature = self.signature(version)
+
+        def tensors(listed: list[Any]) -> list[dict[str, Any]]:
+            # Without the dimension of the batch, which max_batch_size stands for.
+            return [
+                {
+                    "name": tensor.name,
+                    "data_type": "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}",
+                    "dims": [str(dimension) for dimension in tensor.shape[1:]] or ["1"],
+                }
+                for tensor in listed
+            ]
+
+        return json_reply(
+            {
+                "name": version.name,
+                "platform": PLATFORM,
+                "backend": "inferir",
+                "max_batch_size": self._parts.settings.max_batch_rows,
+                "input": tensors(signature.inputs),
+                "output": tensors(signature.outputs),
+            }
+        )
+
+    def find(self, exchange: Exchange) -> ModelVersion:
+        """The version that the path names. Raises UnknownModelError (E011)."""
+        name, number = exchange.match["name"], exchange.match.get("version")
+        return self._parts.plane.resolve(exchange, f"{name}@{number}" if number else name)
+
+    # -- inference
+
+    def infer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
+        version = self.find(exchange)
+        signature = self.signature(version)
+        started_s = monotonic()
+        header_length = exchange.headers.get(rest.HEADER_LENGTH)
+        request = rest.decode(exchange.body, header_length, signature.inputs)
+        wanted = signature.wanted(request.outputs, request.binary)
+        if request.timeout_s is not None:
+            exchange.deadline_s = min(exchange.deadline_s, exchange.started_s + request.timeout_s)
+        decoded_s = monotonic()
+        rows = signature.rows(request.inputs)
+        exchange.stages[DESERIALIZE] = decoded_s - started_s
+        exchange.stages[PREPROCESS] = monotonic() - decoded_s
+        finish = partial(self._reply, exchange, signature, request.id, wanted)
+        answers = self._parts.plane.predict(exchange, version, rows, signature.faces_of(wanted))
+        return finish(answers) if isinstance(answers, Answers) else _later(answers, finish)
+
+    def _reply(
+        self,
+        exchange: Exchange,
+        signature: Signature,
+        request_id: str | None,
+        wanted: tuple[rest.Wanted, ...],
+        answers: Answers,
+    ) -> Reply:
+        started_s = monotonic()
+        outputs = signature.answers(wanted, answers.faces)
+        answered_s = monotonic()
+        version = answers.version
+        body, header_length = rest.encode(version.name, version.version, request_id, wanted, outputs)
+        headers = {} if header_length is None else {rest.HEADER_LENGTH: str(header_length)}
+        encoding = exchange.headers.get("Accept-Encoding", "")
+        if encoding in _COMPRESSIONS and len(body) >= _COMPRESS_FROM_BYTES:
+            compressor = zlib.compressobj(1, wbits=_COMPRESSIONS[encoding])
+            body = compressor.compress(body) + compressor.flush()
+            headers["Content-Encoding"] = encoding
+        exchange.stages[POSTPROCESS] = answered_s - started_s
+        exchange.stages[SERIALIZE] = monotonic() - answered_s
+        content_type = JSON if header_length is None else "application/octet-stream"
+        return Reply(body, content_type=content_type, headers=headers)
+
+
+async def _later(answers: Awaitable[Answers], finish: Any) -> Reply:
+    reply: Reply = finish(await answers)
+    return reply
+
+
+def metadata_of(version: ModelVersion, signature: Signature, parts: Parts) -> ModelMetadata:
+    """A model's metadata; all its loaded versions, the one that answers for the name first."""
+    versions = parts.registry.table.models.get(version.name, {})
+    ordered = sorted(versions.values(), key=lambda other: not parts.registry.is_default(other))
+    return ModelMetadata(
+        version.name,
+        [other.version for other in ordered],
+        PLATFORM,
+        signature.inputs,
+        signature.outputs,
+        {"task": version.model.task, "outputs": ", ".join(signature.faces)},
+    )

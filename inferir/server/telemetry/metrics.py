@@ -1,0 +1,172 @@
+"""Counting: what an observer is told becomes numbers.
+
+A request costs a few appends to lists. They are sorted into buckets with NumPy when FOLD_AT have gathered, or when
+someone asks: a histogram per stage would cost a request more than its model otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferir.server.exchange import STAGES
+from inferir.server.telemetry.families import FAMILIES, MODEL_LIMIT, OTHER, Family
+
+if TYPE_CHECKING:
+    from inferir.server.exchange import Exchange
+
+__all__ = ["Histogram", "Metrics"]
+
+#: So many that NumPy's fixed cost is small against theirs, so few that folding takes well under a millisecond.
+FOLD_AT = 512
+
+
+class Histogram:
+    """One line of a family of histograms, or several with the same bounds: `width` values at every observation."""
+
+    __slots__ = ("_bounds", "_counts", "_pending", "_sums")
+
+    def __init__(self, bounds: Any, width: int = 1) -> None:
+        self._bounds = np.asarray(bounds, np.float64)
+        self._counts = np.zeros((width, len(self._bounds) + 1), np.int64)
+        self._sums = np.zeros(width, np.float64)
+        self._pending: list[Any] = []
+
+    def observe(self, value: Any) -> None:
+        """A number; a list of `width` numbers where that is not 1. The list must not change afterwards."""
+        self._pending.append(value)
+        if len(self._pending) >= FOLD_AT:
+            self._fold()
+
+    def _fold(self) -> None:
+        values: npt.NDArray[np.float64] = np.array(self._pending, np.float64).reshape(-1, len(self._sums))
+        self._pending.clear()
+        self._sums += values.sum(axis=0)
+        for position, column in enumerate(values.T):
+            # Buckets include their bound, as Prometheus' `le` says.
+            found = np.searchsorted(self._bounds, column, side="left")
+            self._counts[position] += np.bincount(found, minlength=self._counts.shape[1])
+
+    def values(self, position: int = 0) -> list[float]:
+        """How many fell into each bucket (not cumulated), then their sum."""
+        if self._pending:
+            self._fold()
+        return [*self._counts[position].tolist(), float(self._sums[position])]
+
+
+class _ModelSeries:
+    """What is counted for each request of one version."""
+
+    __slots__ = ("duration", "rows", "stages")
+
+    def __init__(self) -> None:
+        self.duration = Histogram(FAMILIES["model_inference_duration_seconds"].bounds)
+        self.stages = Histogram(FAMILIES["inferir_stage_duration_seconds"].bounds, len(STAGES))
+        self.rows = 0
+
+
+class Metrics:
+    """An observer that counts. `snapshot` gives plain values, which another process can add to its own."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, str], _ModelSeries] = {}
+        self._http: dict[tuple[str, str, int], Histogram] = {}
+        self._histograms: dict[tuple[str, tuple[str, ...]], Histogram] = {}
+        self._numbers: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._known: set[tuple[str, str]] = set()
+
+    # -- events
+
+    def request_started(self, exchange: Exchange) -> None:
+        """Nothing is known yet that would be counted."""
+
+    def request_finished(self, exchange: Exchange) -> None:
+        seconds = exchange.seconds
+        route = exchange.route
+        http = self._http.get((route.method, route.path, exchange.status))
+        if http is None:
+            http = self._http_histogram(route.method, route.path, exchange.status)
+        http.observe(seconds)
+        if exchange.status < 400 and exchange.rows:
+            series = self._models.get((exchange.model, exchange.version)) or self._model(exchange)
+            series.duration.observe(seconds)
+            series.stages.observe(exchange.stages)
+            series.rows += exchange.rows
+        elif exchange.shed:
+            self.add("inferir_requests_shed", (exchange.shed,))
+        elif exchange.code:
+            version = self._labels(exchange.model, exchange.version)
+            self.add("inferir_request_errors", (*version, exchange.code))
+            self.add("inferir_failed_seconds", version, seconds)
+
+    def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
+        labels = self._labels(model, version)
+        self._histogram("inferir_batch_rows", labels).observe(rows)
+        self._histogram("inferir_batch_requests", labels).observe(requests)
+        self.add("inferir_kernel_seconds", labels, seconds)
+
+    def model_loaded(self, model: str, version: str, stages: dict[str, float], n_bytes: int) -> None:
+        if len(self._known) < MODEL_LIMIT:
+            self._known.add((model, version))
+        labels = self._labels(model, version)
+        self.add("inferir_model_loads", (labels[0], "ok"))
+        for stage, seconds in stages.items():
+            self._histogram("inferir_model_load_seconds", (stage,)).observe(seconds)
+        self._numbers["inferir_model_bytes", labels] = n_bytes
+
+    def model_failed(self, model: str, code: str) -> None:
+        # The name is that of a file or of a request; only one that was loaded before is a label.
+        known = any(model == name for name, _ in self._known)
+        self.add("inferir_model_loads", (model if known else OTHER, code))
+
+    def model_unloaded(self, model: str, version: str, reason: str) -> None:
+        labels = self._labels(model, version)
+        self.add("inferir_model_unloads", (labels[0], reason))
+        self._numbers.pop(("inferir_model_bytes", labels), None)
+
+    def add(self, family: str, labels: tuple[str, ...] = (), amount: float = 1) -> None:
+        """Adds to a counter of FAMILIES."""
+        self._numbers[family, labels] = self._numbers.get((family, labels), 0) + amount
+
+    # -- what came of them
+
+    def snapshot(self) -> dict[str, list[tuple[list[str], list[float]]]]:
+        """Family -> lines: values of the labels, and a number or a histogram's (see Histogram.values)."""
+        lines: dict[str, list[tuple[list[str], list[float]]]] = {name: [] for name in FAMILIES}
+        for (name, labels), number in list(self._numbers.items()):
+            lines[name].append((list(labels), [float(number)]))
+        for (name, labels), histogram in list(self._histograms.items()):
+            lines[name].append((list(labels), histogram.values()))
+        for (method, path, status), histogram in list(self._http.items()):
+            lines["http_server_request_duration_seconds"].append(([method, path, str(status)], histogram.values()))
+        for (model, version), series in list(self._models.items()):
+            lines["model_inference_duration_seconds"].append(([model, version], series.duration.values()))
+            lines["model_predictions"].append(([model, version], [float(series.rows)]))
+            for position, stage in enumerate(STAGES):
+                lines["inferir_stage_duration_seconds"].append(
+                    ([model, version, stage], series.stages.values(position))
+                )
+        return {name: values for name, values in lines.items() if values}
+
+    # -- lines, made when they are first needed
+
+    def _labels(self, model: str, version: str) -> tuple[str, str]:
+        pair = (model, version)
+        return pair if pair in self._known else ("", "") if not model else (OTHER, OTHER)
+
+    def _model(self, exchange: Exchange) -> _ModelSeries:
+        labels = self._labels(exchange.model, exchange.version)
+        return self._models.setdefault(labels, _ModelSeries())
+
+    def _http_histogram(self, method: str, path: str, status: int) -> Histogram:
+        family = FAMILIES["http_server_request_duration_seconds"]
+        return self._http.setdefault((method, path, status), Histogram(family.bounds))
+
+    def _histogram(self, name: str, labels: tuple[str, ...]) -> Histogram:
+        histogram = self._histograms.get((name, labels))
+        if histogram is None:
+            family: Family = FAMILIES[name]
+            histogram = self._histograms[name, labels] = Histogram(family.bounds)
+        return histogram
