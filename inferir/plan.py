@@ -9,6 +9,7 @@ what lies between first and last step, and is what a thread works on. The answer
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,9 +17,11 @@ import numpy as np
 from inferir.errors import InvalidInputError, ModelLoadError, UnsupportedModelError
 from inferir.formats.spec import ModelSpec
 from inferir.kernels import Kernels
+from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators import OPERATORS, Binder, BoundStep, Draft, Value
 from inferir.program.arrays import NUMPY, Array, ArrayRunner
-from inferir.program.problems import RowProblem
+from inferir.program.native import NativeRunner
+from inferir.program.problems import RowError
 from inferir.program.steps import Program, trim
 
 __all__ = ["CHUNK_ROWS", "FACES", "Plan"]
@@ -58,7 +61,12 @@ class Plan:
             raise ModelLoadError(f"expected an operator whose output is one of {', '.join(FACES)}; there is none")
         self._check_classes(spec)
         self.programs = {face: _program(draft, value) for face, value in self._values.items()}
-        self._runners = {face: ArrayRunner(program, self.arrays, kernels) for face, program in self.programs.items()}
+        self._runners = {face: self._runner(program, kernels) for face, program in self.programs.items()}
+
+    def _runner(self, program: Program, kernels: Kernels) -> ArrayRunner | NativeRunner:
+        if kernels.library is None:
+            return ArrayRunner(program, self.arrays, kernels)
+        return NativeRunner(program, self.arrays, kernels.library, BLOCK_ROWS, CHUNK_ROWS)
 
     def _check_classes(self, spec: ModelSpec) -> None:
         """Where there are classes, predictions are positions among them and probabilities have a column for each."""
@@ -79,6 +87,11 @@ class Plan:
     @property
     def faces(self) -> tuple[str, ...]:
         return tuple(self._values)
+
+    def single(self, face: str) -> Callable[..., Array] | None:
+        """`NativeRunner.one` of a face, where the backend runs programs in one call."""
+        runner = self._runners.get(face)
+        return runner.one if isinstance(runner, NativeRunner) else None
 
     def value(self, face: str) -> Value:
         """Width and dtype of a face's answer."""
@@ -106,7 +119,7 @@ class Plan:
     def _run(self, face: str, rows: Array, start: int) -> Array:
         try:
             return self._runners[face](rows)
-        except RowProblem as problem:
+        except RowError as problem:
             raise InvalidInputError(f"row {start + problem.row}, {problem.text}") from None
 
 

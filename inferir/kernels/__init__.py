@@ -27,7 +27,10 @@ class Kernels:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._load: Callable[[str], Callable[..., Any]] = importlib.import_module(f"inferir.kernels.{name}").load
+        backend = importlib.import_module(f"inferir.kernels.{name}")
+        self._load: Callable[[str], Callable[..., Any]] = backend.load
+        #: Compiled kernels that run a whole program in one call; None where each is a Python call.
+        self.library: Any = backend.native() if hasattr(backend, "native") else None
         self._loaded: dict[str, Callable[..., Any]] = {}
 
     def __getitem__(self, name: str) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.program import ARRAY, BLOCK, ROWS
-from inferir.program.problems import row_problem
+from inferir.program.problems import row_error
 from inferir.program.steps import Argument, Problem, Program
 
 __all__ = ["NUMPY", "Array", "ArrayRunner"]
@@ -55,7 +55,7 @@ class ArrayRunner:
         self._result = program.result
 
     def __call__(self, rows: Array) -> Array:
-        """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowProblem."""
+        """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
         n = rows.shape[0]
         block = min(BLOCK_ROWS, max(1, n))
         values = [rows]
@@ -69,5 +69,5 @@ class ArrayRunner:
             if call.problem is not None and (position := int(values[call.problem.note][0])) >= 0:
                 problem = call.problem
                 value = values[problem.source].reshape(-1)[position]
-                raise row_problem(position, value.item(), problem.columns, problem.expected)
+                raise row_error(position, value.item(), problem.columns, problem.expected)
         return values[self._result]

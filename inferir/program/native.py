@@ -13,7 +13,7 @@ import numpy as np
 
 from inferir.program.arrays import NUMPY, Array
 from inferir.program.frames import Frame
-from inferir.program.problems import RowProblem, row_problem
+from inferir.program.problems import RowError, row_error
 from inferir.program.steps import Program
 
 __all__ = ["Library", "NativeRunner"]
@@ -46,6 +46,7 @@ class _ArrayFrame(Frame):
             runner.program, runner.array_places, runner.library.address, runner.block_rows, capacity, _memory
         )
         self.rows, self.answer = self.view(0), self.view(self.result)
+        self.flat_answer = self.answer.reshape(-1)
         self.run_bound = runner.library.bind(self.steps_address, len(runner.program.steps))
 
     def view(self, buffer: int) -> Array:
@@ -77,21 +78,23 @@ class NativeRunner:
         self._result_dtype, self._result_dims = NUMPY[dtype], dims[1:]
 
     def __call__(self, rows: Array) -> Array:
-        """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowProblem."""
+        """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
         return self.one(rows) if rows.shape[0] == 1 else self._several(rows)
 
-    def one(self, row: Array) -> Array:
-        """The answer for one row of any dtype, (1, columns)."""
+    def one(self, row: Array, labels: Array | None = None) -> Array:
+        """The answer for one row of any dtype, (1, columns). With `labels`: those at the positions it holds, flat."""
         try:
             frame = self._single.pop()
         except IndexError:
             frame = _ArrayFrame(self, 1)
-        frame.rows[...] = row
-        stopped = frame.run_bound()
-        if stopped >= 0:
-            raise self._problem(frame, stopped, frame.rows)
-        answer: Array = frame.answer.copy()
-        self._single.append(frame)
+        try:
+            frame.rows[...] = row
+            stopped = frame.run_bound()
+            if stopped >= 0:
+                raise self._problem(frame, stopped, frame.rows)
+            answer: Array = frame.answer.copy() if labels is None else labels[frame.flat_answer]
+        finally:
+            self._single.append(frame)
         return answer
 
     def _several(self, rows: Array) -> Array:
@@ -100,21 +103,23 @@ class NativeRunner:
         except IndexError:
             frame = _ArrayFrame(self, self._chunk_rows)
         n = rows.shape[0]
-        frame.resize(n)
-        frame.point(0, rows.ctypes.data)
-        if self.program.result == 0:
-            out: Array = rows.copy()
-        else:
-            out = np.empty((n, *self._result_dims), self._result_dtype)
-            frame.point(self.program.result, out.ctypes.data)
-        stopped = self.library.run(frame.steps_address, len(self.program.steps))
-        if stopped >= 0:
-            raise self._problem(frame, stopped, rows)
-        self._many.append(frame)
+        try:
+            frame.resize(n)
+            frame.point(0, rows.ctypes.data)
+            if self.program.result == 0:
+                out: Array = rows.copy()
+            else:
+                out = np.empty((n, *self._result_dims), self._result_dtype)
+                frame.point(self.program.result, out.ctypes.data)
+            stopped = self.library.run(frame.steps_address, len(self.program.steps))
+            if stopped >= 0:
+                raise self._problem(frame, stopped, rows)
+        finally:
+            self._many.append(frame)
         return out
 
-    def _problem(self, frame: _ArrayFrame, stopped: int, rows: Array) -> RowProblem:
+    def _problem(self, frame: _ArrayFrame, stopped: int, rows: Array) -> RowError:
         note, source, columns, expected = frame.notes[stopped]
         values = rows if source == 0 else frame.view(source)
         position = int(frame.view(note)[0])
-        return row_problem(position, values.reshape(-1)[position].item(), columns, expected)
+        return row_error(position, values.reshape(-1)[position].item(), columns, expected)

@@ -61,6 +61,11 @@ class Columns:
         as_is: dict[Any, tuple[np.dtype[Any], ...]] = {None: both, "float32": (_FLOAT32,), "float64": (_FLOAT64,)}
         self._as_is = dict.fromkeys(as_is, ()) if self._categories else as_is
 
+    @property
+    def coded(self) -> bool:
+        """Whether there are category columns, whose values become codes."""
+        return bool(self._categories)
+
     def encode(self, rows: Any, dtype: Dtype | None = None, first_row: int = 0) -> Matrix:
         """Rows as a C-contiguous, aligned (n, d) matrix in the model's order of columns.
 

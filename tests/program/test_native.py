@@ -19,7 +19,7 @@ from inferir.kernels import select
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.plan import Plan
 from inferir.program.native import NativeRunner
-from inferir.program.problems import RowProblem
+from inferir.program.problems import RowError
 from tests.parity import assert_bits
 from tests.program.library import ReferenceLibrary
 
@@ -75,7 +75,7 @@ def test_a_bad_row_says_so_and_the_next_is_answered(n: int) -> None:
     bad = ROWS[:n].copy()
     bad[n - 1, 4] = np.inf
     for _ in range(3):
-        with pytest.raises(RowProblem, match="column 'x4': expected a finite number, got inf") as caught:
+        with pytest.raises(RowError, match="column 'x4': expected a finite number, got inf") as caught:
             run(bad)
         assert caught.value.row == n - 1
     assert_bits(run(ROWS[:n]), plan.run("raw", ROWS[:n]))
@@ -84,7 +84,7 @@ def test_a_bad_row_says_so_and_the_next_is_answered(n: int) -> None:
 def test_a_bad_value_between_steps_is_read_inside_the_frame() -> None:
     run, huge = native(PLANS["linear"], "raw"), ROWS[:5].copy()
     huge[3, 7] = 1e308  # finite, until it is scaled
-    with pytest.raises(RowProblem, match="expected a finite number, got inf") as caught:
+    with pytest.raises(RowError, match="expected a finite number, got inf") as caught:
         run(huge)
     assert caught.value.row == 3
 
