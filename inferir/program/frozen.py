@@ -16,7 +16,7 @@ import marshal
 from inferir.errors import ChecksumError, DimensionError, InvalidInputError, ModelLoadError, TaskError
 from inferir.program import ARRAY
 from inferir.program.frames import ITEM_NBYTES, Frame
-from inferir.program.problems import row_problem
+from inferir.program.problems import row_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class _PlainFrame(Frame):
             if stopped >= 0:
                 note, source, columns, expected = self.notes[stopped]
                 position = self.view(note)[0]
-                problem = row_problem(position, self.view(source)[position], columns, expected)
+                problem = row_error(position, self.view(source)[position], columns, expected)
                 raise InvalidInputError(f"row {start + problem.row}, {problem.text}")
             answer[start * width : (start + n) * width] = self._output[: n * width]
         return answer.cast("B").cast(code, (n_rows, width)) if len(answer) else answer
