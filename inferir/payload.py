@@ -13,14 +13,12 @@ Works on decoded values (dict, list, str, int, float, None): which bytes they ca
 that a start on AWS Lambda would feel: no NumPy, no json, no typing.
 
     request = read(document)                        InvalidInputError, DimensionError where it is no request
-    rows, refused = encode(request, columns)        doubles for the kernels; with `refused`, a bad instance fails alone
+    rows = encode(request, columns, refused)        floats for the kernels; with `refused`, a bad instance fails alone
     answers(predictions, probabilities, ...)        one dict per row
     reply(request, answers, ...)                    the document that goes back; error_body(...) where there is none
 """
 
 from __future__ import annotations
-
-from array import array
 
 from inferir.errors import DimensionError, InferirError, InvalidInputError, TaskError, UnknownModelError
 from inferir.rows.plain import short_repr
@@ -150,26 +148,30 @@ def check_model(model_id: str | None, name: str, version: str) -> None:
         raise UnknownModelError(f"expected model {name!r} or {name + '@' + version!r}, got {model_id!r}")
 
 
-def encode(request: Request, columns: PlainColumns, refused: dict[int, InferirError] | None = None) -> array[float]:
-    """The rows of a request as doubles, row after row.
+def encode(
+    request: Request, columns: PlainColumns, refused: dict[int, InferirError] | None = None
+) -> memoryview[float]:
+    """The rows of a request as numbers, row after row, flat, of the format `columns.typecode`.
 
     refused  None: the first bad instance is raised, and its message names the instance of a batch. A dict: a bad
              instance becomes an entry in it, by its index, and the rows are those of the others.
 
     Raises DimensionError (E003) or InvalidInputError (E006).
     """
-    rows = array("d")
-    append = columns.append
+    size, end, write = columns.row_nbytes, 0, columns.write
+    rows = bytearray(size * len(request.instances))
     for index, features in enumerate(request.instances):
         try:
-            append(features, rows)
+            write(features, rows, end)
         except (DimensionError, InvalidInputError) as error:
             if request.many:
                 error = type(error)(f"instance {index}: {error.message}")
             if refused is None:
                 raise error from None
             refused[index] = error
-    return rows
+        else:
+            end += size
+    return memoryview(rows)[:end].cast(columns.typecode)
 
 
 def labels(classes: Sequence[Any], positions: list[list[int]]) -> list[Any]:
@@ -273,6 +275,8 @@ def error_body(error: BaseException, request_id: str) -> dict[str, str]:
 def _fault(error: BaseException) -> dict[str, str]:
     if isinstance(error, InferirError):
         return {"error": error.name.lower(), "code": error.code, "message": error.message}
+    if hasattr(error, "code") and hasattr(error, "message"):  # a face's own
+        return {"error": error.code.lower(), "code": error.code, "message": error.message}
     if isinstance(error, MemoryError):
         return {"error": "memory_exceeded", "code": "E005", "message": "not enough memory"}
-    return {"error": "internal_error", "code": "E000", "message": "an unexpected error; the log has it"}
+    return {"error": "internal_error", "code": "INTERNAL", "message": "an unexpected error; the log has it"}

@@ -1,4 +1,4 @@
-"""Rows of plain Python values, as JSON gives them -> row-major doubles, without NumPy.
+"""Rows of plain Python values, as JSON gives them -> row-major floats, without NumPy.
 
     number column      numbers; True and False are 1 and 0; None is NaN; text and containers are refused
     category column    text, numbers, None: see categories.py, which builds on the codes below
@@ -9,13 +9,16 @@ the only one where NumPy is not there: nothing is imported that a start on AWS L
 
 from __future__ import annotations
 
+import _struct
+
 from inferir.errors import DimensionError, InferirError, InvalidInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Sequence
-    from typing import Any, Protocol
+    from typing import Any, Literal, Protocol
+
+    Typecode = Literal["d", "f"]
 
     class Column(Protocol):
         """A column as `formats.spec.ColumnSpec` has it."""
@@ -101,29 +104,38 @@ def parse_number(text: str) -> int | float | None:
 
 
 class PlainColumns:
-    """A model's input columns, for rows of plain values."""
+    """A model's input columns, for rows of plain values.
 
-    __slots__ = ("_codes", "_names", "width")
+    typecode  of the numbers in a row: "d", or "f" for a model that works in float32 from its first step.
+    """
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    __slots__ = ("_codes", "_names", "_pack", "row_nbytes", "typecode", "width")
+
+    def __init__(self, columns: Sequence[Column], typecode: Typecode = "d") -> None:
         self.width = len(columns)
+        self.typecode: Typecode = typecode
         self._names = [column.name for column in columns]
         self._codes = [(k, PlainCodes(c.categories)) for k, c in enumerate(columns) if c.categories is not None]
+        layout = _struct.Struct(f"{self.width}{typecode}")
+        self._pack, self.row_nbytes = layout.pack_into, layout.size
 
-    def append(self, features: Any, rows: array[float]) -> None:
-        """Add one row to `rows`, an array of doubles: `features` is a list in the model's order of columns, or a dict
-        by column name, whose other keys are left out.
+    def write(self, features: Any, memory: bytearray, offset: int) -> None:
+        """Write one row of `row_nbytes` at `offset`: `features` is a list in the model's order of columns, or a dict by
+        column name, whose other keys are left out.
 
         Raises DimensionError (E003) for a wrong number or missing names of columns and InvalidInputError (E006) for a
-        value of the wrong kind; `rows` is then as it was.
+        value of the wrong kind.
         """
         cells = self._cells(features)
         if self._codes:
             cells = self._coded(cells)
         try:
-            rows.fromlist(cells)  # all of it or nothing
-        except (TypeError, OverflowError):
-            rows.fromlist([self._number(cell, name) for cell, name in zip(cells, self._names)])  # noqa: B905
+            self._pack(memory, offset, *cells)
+        except (_struct.error, OverflowError):  # type: ignore[attr-defined]
+            numbers = [self._number(cell, name) for cell, name in zip(cells, self._names)]  # noqa: B905
+            memoryview(memory)[offset : offset + self.row_nbytes].cast(self.typecode)[:] = _rounded(
+                numbers, self.typecode
+            )
 
     def _cells(self, features: Any) -> list[Any]:
         if type(features) is list:
@@ -164,6 +176,14 @@ class PlainColumns:
     @staticmethod
     def _refusal(name: str, expected: str, cell: Any) -> InferirError:
         return InvalidInputError(f"column {name!r}: expected {expected}, got {short_repr(cell)}")
+
+
+def _rounded(numbers: list[float], typecode: Typecode) -> memoryview[float]:
+    """The numbers in memory. One beyond float32 becomes infinite there, as in NumPy; `struct` would refuse it."""
+    view = memoryview(bytearray(_struct.Struct(f"{len(numbers)}{typecode}").size)).cast(typecode)
+    for place, number in enumerate(numbers):
+        view[place] = number
+    return view
 
 
 def short_repr(value: Any) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from array import array
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -30,10 +29,11 @@ anything = st.one_of(
 )
 
 
-def encoded(features: Any, specs: tuple[ColumnSpec, ...] = SPECS) -> list[float]:
-    rows = array("d")
-    PlainColumns(specs).append(features, rows)
-    return rows.tolist()
+def encoded(features: Any, specs: tuple[ColumnSpec, ...] = SPECS, typecode: Literal["d", "f"] = "d") -> list[float]:
+    columns = PlainColumns(specs, typecode)
+    memory = bytearray(columns.row_nbytes)
+    columns.write(features, memory, 0)
+    return memoryview(memory).cast(typecode).tolist()
 
 
 def same(ours: list[float], theirs: Any) -> bool:
@@ -55,15 +55,29 @@ def test_a_row_is_what_columns_makes_of_it(age: Any, colour: Any, height: Any) -
 
 
 @given(st.one_of(anything, st.lists(anything, max_size=4)))
-def test_whatever_comes_is_a_row_or_an_error_and_rows_stay_whole(features: Any) -> None:
-    columns, rows = PlainColumns(SPECS), array("d", [7.0] * 3)
+def test_whatever_comes_is_a_row_or_an_error(features: Any) -> None:
     try:
-        columns.append(features, rows)
+        row = encoded(features)
     except (DimensionError, InvalidInputError):
-        assert rows.tolist() == [7.0] * 3
-    else:
-        assert len(rows) == 6
-        assert same(rows.tolist()[3:], Columns(SPECS).encode([features], "float64")[0])
+        return
+    assert same(row, Columns(SPECS).encode([features], "float64")[0])
+
+
+def test_a_row_is_written_where_it_is_asked_for() -> None:
+    columns, memory = PlainColumns(SPECS), bytearray(b"\xff" * 72)
+    columns.write([1, "2", 3], memory, 24)
+    assert np.frombuffer(memory, np.float64)[3:6].tolist() == [1, 1, 3]
+    assert memory[:24] == memory[48:] == b"\xff" * 24
+
+
+@given(st.lists(numbers, min_size=2, max_size=2))
+def test_float32_rows_are_rounded_once(features: list[Any]) -> None:
+    specs = (ColumnSpec("a"), ColumnSpec("b"))
+    try:
+        expected = Columns(specs).encode([features], "float32")[0]
+    except InvalidInputError:
+        return
+    assert same(encoded(features, specs, "f"), expected)
 
 
 def test_a_row_without_categories_is_taken_as_it_is() -> None:
