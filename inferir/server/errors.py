@@ -1,6 +1,6 @@
 """Errors as HTTP has them. Domain errors (inferir/errors.py) know no HTTP: the table here gives them a status.
 
-RequestError               status  code                  when
+RequestError                 400  BAD_REQUEST           not HTTP, or not as HTTP wants it
 ├── NotFoundError            404  NOT_FOUND             no such path
 ├── NotAllowedError          405  METHOD_NOT_ALLOWED    the path is there, the method is not
 ├── UnauthenticatedError     401  UNAUTHENTICATED       no key, or one that is not known

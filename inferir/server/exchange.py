@@ -34,6 +34,7 @@ class Exchange:
     """A request and what became of it.
 
     route         the route that answers, never the path that was asked for: it is a metric's label
+    method, path  as they were asked for, the path with its query
     headers       of the request; `.get(name)` ignores case
     body          of the request, whole; empty until it was read
     match         values of the path's {parameters}
@@ -47,16 +48,22 @@ class Exchange:
     shed          why the request was refused, one of admission.REASONS; "" if it was not
     principal     who asks, once that is known
     trace         for whoever traces; nothing here looks at it
+    admitted_s    when its turn came; 0.0 while it has no place among the requests in work
+    problem       what is wrong with it already, before it gets to a handler
     """
 
     __slots__ = (
+        "admitted_s",
         "body",
         "code",
         "deadline_s",
         "headers",
         "match",
+        "method",
         "model",
+        "path",
         "principal",
+        "problem",
         "request",
         "request_id",
         "route",
@@ -73,6 +80,8 @@ class Exchange:
         self.route = route
         self.headers = headers
         self.request = request
+        self.method = route.method
+        self.path = route.path
         self.body = b""
         self.match: Any = {}
         self.started_s = monotonic()
@@ -87,6 +96,8 @@ class Exchange:
         self.shed = ""
         self.principal: Principal | None = None
         self.trace: Any = None
+        self.admitted_s = 0.0
+        self.problem: Exception | None = None
 
     @property
     def seconds(self) -> float:

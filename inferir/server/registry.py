@@ -50,6 +50,7 @@ class ModelVersion:
     batcher        joins its requests, where that is faster; None otherwise.
     in_use         requests that resolved it and have no answer yet.
     used           of the last request: any number that grows, for eviction.
+    loaded_at      seconds since 1970, for people.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ModelVersion:
     info: Mapping[str, Any] = field(default_factory=dict)
     in_use: int = 0
     used: int = 0
+    loaded_at: float = 0.0
     retired: bool = False
     on_drained: Callable[[ModelVersion], None] | None = None
 
@@ -77,6 +79,10 @@ class ModelVersion:
 
     def release(self) -> None:
         self.in_use -= 1
+        self.release_if_drained()
+
+    def release_if_drained(self) -> None:
+        """Call `on_drained`, once, if it is out of the table and nobody uses it."""
         if self.retired and not self.in_use and self.on_drained is not None:
             drained, self.on_drained = self.on_drained, None
             drained(self)

@@ -19,7 +19,7 @@ from inferir import __version__
 from inferir.server.errors import OverloadError, status_of
 from inferir.server.exchange import Exchange
 
-__all__ = ["JSON", "RETRY_AFTER_MS", "Reply", "ReplyResponse", "error_reply", "json_reply"]
+__all__ = ["HIGH_WATER_BYTES", "JSON", "RETRY_AFTER_MS", "Reply", "ReplyResponse", "error_reply", "json_reply"]
 
 #: Exactly this: clients of other servers compare it with ==, so no charset.
 JSON = "application/json"
@@ -31,7 +31,7 @@ _OVERLOADED = (
     b'{"error":"service_overloaded","message":"Server at capacity, please retry","retry_after_ms":%d}' % RETRY_AFTER_MS
 )
 #: Above this many bytes that wait for the client to read them, the next answer waits too.
-_HIGH_WATER_BYTES = 2**18
+HIGH_WATER_BYTES = 2**18
 
 _encode = msgspec.json.Encoder().encode
 _SERVER = f"Server: inferir/{__version__}\r\n".encode()
@@ -102,45 +102,44 @@ class _Date:
 _date = _Date()
 
 
-def encode_reply(reply: Reply, exchange: Exchange, extra: bytes, keep_alive: bool, http_11: bool) -> bytes:
+def encode_reply(
+    reply: Reply, exchange: Exchange, extra: bytes, keep_alive: bool = True, http_11: bool = True
+) -> bytes:
     """Head and body. `extra` are lines of the telemetry."""
-    connection = _CONNECTION[keep_alive, http_11]
     return b"".join(
         (
             _STATUS_LINES[reply.status],
             b"Content-Type: %b\r\nContent-Length: %d\r\nX-Request-Id: %b\r\n"
-            % (reply.content_type.encode(), len(reply.body), exchange.request_id.encode("latin-1", "replace")),
+            % (reply.content_type.encode(), len(reply.body), exchange.request_id.encode()),
             _date.line(),
             _SERVER,
-            connection,
+            _CONNECTION[keep_alive, http_11],
             reply.lines,
             extra,
             b"\r\n",
-            reply.body,
+            b"" if exchange.method == "HEAD" else reply.body,
         )
     )
 
 
 class ReplyResponse(web.StreamResponse):
-    """A reply as aiohttp wants it: an object that writes itself."""
+    """A reply as aiohttp wants it: an object that writes itself. `close`: the connection ends with it."""
 
-    def __init__(self, reply: Reply, exchange: Exchange, extra: bytes) -> None:
+    def __init__(self, reply: Reply, exchange: Exchange, extra: bytes, *, close: bool = False) -> None:
         super().__init__(status=reply.status)
-        self._reply, self._exchange, self._extra = reply, exchange, extra
+        self._reply, self._exchange, self._extra, self._close = reply, exchange, extra, close
 
     async def prepare(self, request: web.BaseRequest) -> None:
         if self._eof_sent:
             return
-        self._keep_alive = bool(request.keep_alive)
-        data = encode_reply(self._reply, self._exchange, self._extra, self._keep_alive, request.version >= (1, 1))
-        if request.method == "HEAD":
-            data = data[: len(data) - len(self._reply.body)]
         self._eof_sent = True
+        self._keep_alive = bool(request.keep_alive) and not self._close
+        http_11 = request.version >= (1, 1)
         transport = request.transport
         if transport is None:
             return
-        transport.write(data)
-        if transport.get_write_buffer_size() > _HIGH_WATER_BYTES:
+        transport.write(encode_reply(self._reply, self._exchange, self._extra, self._keep_alive, http_11))
+        if transport.get_write_buffer_size() > HIGH_WATER_BYTES:
             await request.protocol._drain_helper()
 
     async def write_eof(self, data: bytes = b"") -> None:

@@ -1,0 +1,181 @@
+"""The server of one process, put together: which part gets which, and in what order they start and stop.
+
+Start: telemetry, models, batchers; the port is opened when every model is loaded, or at once if that is asked for.
+Stop:  /ready fails; the port is closed; what is in work ends, and connections are closed as they fall idle; models go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiohttp import web
+
+from inferir.server import protocols, telemetry
+from inferir.server.admission import Admission, FixedLimit, Limit
+from inferir.server.auth import Keys
+from inferir.server.connection import HttpServer
+from inferir.server.dataplane import DataPlane
+from inferir.server.gate import Gate
+from inferir.server.handlers.observe import ObserveHandlers
+from inferir.server.handlers.predict import PredictHandler
+from inferir.server.library import Library
+from inferir.server.observer import Telemetry
+from inferir.server.parts import Admin, Parts
+from inferir.server.registry import Registry
+from inferir.server.routes import Route, Router
+from inferir.server.settings import Settings, default_concurrency
+
+__all__ = ["App", "api_routes"]
+
+_log = logging.getLogger("inferir.server")
+
+#: How long a thread may hold the interpreter while another waits for it: a load in a thread would otherwise delay
+#: requests by 5 ms a time.
+_SWITCH_INTERVAL_S = 0.0005
+
+#: After the port is closed, connections that are busy are looked at this often, until they are idle.
+_DRAIN_STEP_S = 0.02
+
+
+class App:
+    """Everything that one process needs to answer.
+
+    admin      changes of what is loaded; None: this process makes them by itself.
+    snapshots  values of all processes for /metrics; None: of this one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        *,
+        make_admin: Callable[[Library], Admin] | None = None,
+        snapshots: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.telemetry: Telemetry = telemetry.create(settings)
+        self.registry = Registry(settings.default_model)
+        self.executor = ThreadPoolExecutor(cores(), thread_name_prefix="inferir-predict")
+        self.plane = DataPlane(self.registry, self.telemetry, self.executor, max_batch_rows=settings.max_batch_rows)
+        self.library = Library(settings, self.registry, self.telemetry)
+        self.admission = Admission(_limit(settings), settings.max_queue)
+        self.loaded = False
+        self.parts = Parts(
+            settings=settings,
+            registry=self.registry,
+            plane=self.plane,
+            admin=make_admin(self.library) if make_admin else self.library,
+            admission=self.admission,
+            telemetry=self.telemetry,
+            ready=lambda: self.loaded and not self.admission.draining,
+            snapshots=snapshots or self._own_snapshot,
+            gauges=self.gauges,
+        )
+        self.router = Router(api_routes(self.parts))
+        self.gate = Gate(self.router, keys, self.admission, self.telemetry, timeout_s=settings.timeout_s)
+        self._runner: web.ServerRunner | None = None
+        self._sites: list[web.SockSite] = []
+
+    def gauges(self) -> dict[str, float]:
+        """What only the server knows; the telemetry gives the names."""
+        return {
+            "in_flight": self.admission.in_work,
+            "queue_depth": self.admission.queue_depth,
+            "concurrency_limit": self.admission.limit.limit,
+            "workers": 1,
+        }
+
+    async def _own_snapshot(self) -> list[dict[str, Any]]:
+        return [self.telemetry.snapshot()]
+
+    # -- life
+
+    async def listen(self, sockets: list[socket.socket], context: ssl.SSLContext | None = None) -> None:
+        """Answer what comes to `sockets`."""
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        if self._runner is None:
+            server = HttpServer(
+                self.gate,
+                max_body_bytes=self.settings.max_body_bytes,
+                body_timeout_s=self.settings.body_timeout_s,
+                keepalive_s=self.settings.keepalive_s,
+                max_connections=self.settings.max_connections,
+            )
+            self._runner = web.ServerRunner(server, shutdown_timeout=self.settings.shutdown_s)
+            await self._runner.setup()
+        for each in sockets:
+            site = web.SockSite(self._runner, each, ssl_context=context, backlog=_BACKLOG)
+            await site.start()
+            self._sites.append(site)
+
+    async def stop(self) -> None:
+        """Stop as the head of this file says. Whoever is connected gets the answer to what was sent."""
+        self.admission.draining = True
+        if self._runner is not None:
+            for site in self._sites:
+                await site.stop()
+            await self._drain()
+            await self._runner.cleanup()
+        self.library.close()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        await self.telemetry.close()
+
+    async def _drain(self) -> None:
+        """Wait until no request is in work, and for one step more: it may have come in just before the port closed."""
+        assert self._runner is not None
+        server = self._runner.server
+        assert isinstance(server, HttpServer)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self.settings.shutdown_s
+        idle_steps = 0
+        while loop.time() < end_s and idle_steps < _IDLE_STEPS:
+            await asyncio.sleep(_DRAIN_STEP_S)
+            idle_steps = 0 if server.busy() else idle_steps + 1
+
+
+#: Connections that wait to be accepted: the kernel takes the smaller of this and its own limit.
+_BACKLOG = 4096
+_IDLE_STEPS = 5
+
+
+def api_routes(parts: Parts) -> list[Route]:
+    """The whole HTTP API: our own routes on this screen, those of protocols and pages where they are made."""
+    predict = PredictHandler(parts.plane, parts.settings.max_batch_rows)
+    observe = ObserveHandlers(parts)
+    return [
+        Route("GET", "/health", observe.health, None),
+        Route("GET", "/ready", observe.ready, None),
+        Route("POST", "/predict", predict, "infer", admitted=True),
+        Route("POST", "/predict/batch", predict, "infer", admitted=True),
+        Route("GET", "/models", observe.models, "read"),
+        Route("GET", "/metrics", observe.metrics, "read"),
+        *protocols.routes(parts),
+    ]
+
+
+def _limit(settings: Settings) -> Limit:
+    return FixedLimit(settings.max_concurrency or default_concurrency(memory_mib()))
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_mib() -> int:
+    """Memory of the container, or else of the machine."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            limits.append(int(file.read()))
+    except (OSError, ValueError):  # no cgroup, or no limit: "max"
+        pass
+    return min(limits) // 2**20

@@ -1,0 +1,206 @@
+"""A connection: aiohttp's, with a short way for requests that are whole when they arrive and answered at once.
+
+aiohttp reads a request in one task, runs its handler in another, and wakes both up in turn; for a model that answers in
+ten microseconds that is more than half of the cost. Where a request came in one piece and its answer is there at once,
+the bytes of the answer are written before `data_received` returns. Everything else goes aiohttp's way: slow and chunked
+bodies, pipelined requests, upgrades, answers that have to be waited for. Both ways meet in `Gate.answer`.
+
+The short way is taken only while nothing else is going on in the connection:
+
+    nothing is queued, and aiohttp's task waits for a request      so the order of answers is that of requests
+    one request, whole, and the connection stays open after it      so nothing is left to do once it is answered
+
+It reads private fields of aiohttp's RequestHandler, and so is tied to the versions that setup.cfg allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from inferir.server.errors import BodyTimeoutError, RequestError, TooLargeError
+from inferir.server.exchange import Exchange
+from inferir.server.gate import Gate
+from inferir.server.replies import Reply, ReplyResponse, encode_reply
+
+__all__ = ["Connection", "HttpServer"]
+
+#: After an answer that came before the whole body: so long the rest is read, so that the client gets to the answer.
+_LINGERING_S = 1.0
+
+
+class HttpServer(web.Server):
+    """Makes connections, counts them, and answers what takes the long way."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        max_body_bytes: int,
+        body_timeout_s: float,
+        keepalive_s: float,
+        max_connections: int,
+    ) -> None:
+        super().__init__(self._handle, access_log=None, keepalive_timeout=keepalive_s, handler_cancellation=True)
+        self.gate = gate
+        self.max_body_bytes = max_body_bytes
+        self.body_timeout_s = body_timeout_s
+        self.max_connections = max_connections
+        self._alone: set[asyncio.Future[Reply]] = set()
+
+    def finish_alone(self, pending: Awaitable[Reply]) -> None:
+        """Let an answer come that nobody takes, for the sake of what it holds."""
+        task = asyncio.ensure_future(pending)
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
+
+    def busy(self) -> bool:
+        """Whether a request is in work, or was read and is not."""
+        return any(each._request_in_progress or each._messages for each in self._connections) or bool(self._alone)
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        begun, connection.begun = connection.begun, None
+        if begun is not None:
+            exchange, pending = begun
+            exchange.request = request
+            reply = await pending
+        else:
+            exchange = self.gate.begin(request.method, request.path_qs, request.headers, request)
+            if exchange.problem is None:
+                try:
+                    exchange.body = await self._read(request)
+                except RequestError as error:
+                    exchange.problem = error
+            answer = self.gate.answer(exchange)
+            reply = answer if isinstance(answer, Reply) else await answer
+        close = self.gate.draining or not request.content.is_eof()
+        return ReplyResponse(reply, exchange, self.gate.headers(exchange), close=close)
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        """The body. Raises TooLargeError, BodyTimeoutError, RequestError."""
+        content, length = request.content, request.content_length
+        if length is not None and length > self.max_body_bytes:
+            raise self.too_large(length)
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        parts: list[bytes] = []
+        try:
+            await asyncio.wait_for(self._collect(content, parts), self.body_timeout_s)
+        except asyncio.TimeoutError:
+            n_bytes = sum(map(len, parts))
+            raise BodyTimeoutError(
+                f"expected the body within {self.body_timeout_s:g} s, got {n_bytes} bytes of it"
+            ) from None
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            raise RequestError(f"expected a body as its headers announce it, got: {error}") from None
+        return b"".join(parts)
+
+    async def _collect(self, content: Any, parts: list[bytes]) -> None:
+        n_bytes = 0
+        while part := await content.readany():
+            parts.append(part)
+            n_bytes += len(part)
+            if n_bytes > self.max_body_bytes:
+                raise self.too_large(n_bytes)
+
+    def too_large(self, n_bytes: int) -> TooLargeError:
+        return TooLargeError(f"expected a body of at most {self.max_body_bytes} bytes, got {n_bytes} or more")
+
+
+class Connection(RequestHandler):
+    """One connection. `begun`: a request that the short way has begun, and whose answer is awaited the long way."""
+
+    __slots__ = ("_head_timer", "_http", "begun")
+
+    def __init__(self, manager: HttpServer, **options: Any) -> None:
+        super().__init__(manager, lingering_time=_LINGERING_S, **options)
+        self._http = manager
+        self._head_timer: asyncio.TimerHandle | None = None
+        self.begun: tuple[Exchange, Awaitable[Reply]] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._http.connections) >= self._http.max_connections:
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
+            return
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_head_timer()
+        if self.begun is not None:  # nobody waits for it any more, but it has a place among the requests in work
+            self._http.finish_alone(self.begun[1])
+            self.begun = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._messages:
+            super().data_received(data)
+            return
+        self._waiter = None  # so that aiohttp's task is not woken before it is known that it has something to do
+        super().data_received(data)
+        self._waiter = waiter
+        messages = self._messages
+        if not messages:
+            if self._head_timer is None and not self._upgraded:
+                self._head_timer = self._loop.call_later(self._http.body_timeout_s, self.force_close)
+            return
+        if self._head_timer is not None:
+            self._stop_head_timer()
+        if len(messages) == 1 and self._answered(*messages[0]):
+            messages.clear()
+            if self._parser is not None:
+                self._parser.message_consumed()
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        elif not waiter.done():
+            waiter.set_result(None)
+
+    def _answered(self, message: Any, payload: Any) -> bool:
+        """Whether the short way was taken to its end. If not, the message is still to be handled."""
+        http = self._http
+        if type(message) is _ErrInfo or message.should_close or message.upgrade or not payload.is_eof():
+            return False
+        gate, transport = http.gate, self.transport
+        if gate.draining or self._paused or payload.exception() is not None or transport is None:
+            return False
+        exchange = gate.begin(message.method, message.path, message.headers)
+        exchange.body = body = payload.read_nowait()
+        if len(body) > http.max_body_bytes:
+            exchange.problem = http.too_large(len(body))
+        reply = gate.answer(exchange)
+        if not isinstance(reply, Reply):
+            self.begun = exchange, reply
+            return False
+        transport.write(encode_reply(reply, exchange, gate.headers(exchange)))
+        return True
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is not HTTP, or a bug outside of the gate."""
+        gate = self._http.gate
+        exchange = gate.begin(request.method, "", {})
+        bug = exc if isinstance(exc, Exception) else RuntimeError(message)
+        exchange.problem = RequestError(message or "bad request") if status == 400 else bug
+        reply = gate.answer(exchange)
+        assert isinstance(reply, Reply)
+        return ReplyResponse(reply, exchange, b"", close=True)

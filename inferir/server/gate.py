@@ -1,0 +1,179 @@
+"""The way of one request, from the moment it was read to the bytes of its answer:
+
+    1. its route                         404, 405
+    2. who asks                          401, 403
+    3. until when                        400 for a deadline that is none
+    4. its turn                          503 where there is none in time
+    5. its handler                       whatever that raises
+    6. the answer, for observers and for the client
+
+Most requests take all six steps in one call, without a task: `answer` returns a Reply where that is so, and something
+to await where it is not. Every error becomes an answer here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import Awaitable, Mapping
+from time import monotonic
+from typing import Any
+
+from inferir.server.admission import EXPIRED, Admission
+from inferir.server.auth import Keys
+from inferir.server.deadlines import deadline_of
+from inferir.server.errors import DeadlineError, OverloadError, RequestError
+from inferir.server.exchange import QUEUE, Exchange
+from inferir.server.observer import Telemetry
+from inferir.server.replies import Reply, error_reply
+from inferir.server.routes import UNMATCHED, Router
+
+__all__ = ["Gate"]
+
+_log = logging.getLogger("inferir.server")
+
+#: A request id of a client that is longer is cut: it goes into logs.
+_LONGEST_REQUEST_ID = 128
+
+
+class Gate:
+    """Lets requests through to the handlers, one exchange each."""
+
+    def __init__(
+        self, router: Router, keys: Keys, admission: Admission, telemetry: Telemetry, *, timeout_s: float
+    ) -> None:
+        self._router = router
+        self._keys = keys
+        self._admission = admission
+        self._telemetry = telemetry
+        self._timeout_s = timeout_s
+        self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(4).hex()), itertools.count())
+
+    def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
+        """The exchange of a request. One without a route gets its error when it is answered."""
+        problem = None
+        match: Mapping[str, str] = {}
+        try:
+            route, match = self._router.find(method, path)
+        except RequestError as error:
+            route, problem = UNMATCHED, error
+        exchange = Exchange(route, headers, request)
+        exchange.method, exchange.path, exchange.match, exchange.problem = method, path, match, problem
+        asked_id = headers.get("X-Request-Id")
+        exchange.request_id = next(self._ids) if asked_id is None else _visible(asked_id)
+        return exchange
+
+    def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
+        """The answer, now or later; an error is one too. `exchange.body` is whole."""
+        self._telemetry.request_started(exchange)
+        route = exchange.route
+        try:
+            if exchange.problem is not None:
+                raise exchange.problem
+            exchange.principal = self._keys.authorize(exchange.headers, route.scope)
+            exchange.deadline_s = deadline_of(exchange.headers, exchange.started_s, self._timeout_s)
+            if route.admitted:
+                if not self._admission.try_enter():
+                    return self._queued(exchange)
+                exchange.admitted_s = monotonic()
+            reply = route.handler(exchange)
+        except Exception as error:
+            return self._finish(exchange, self._failed(exchange, error))
+        if isinstance(reply, Reply):
+            return self._finish(exchange, reply)
+        return self._later(exchange, reply)
+
+    async def _later(self, exchange: Exchange, pending: Awaitable[Reply]) -> Reply:
+        try:
+            reply = await pending
+        except asyncio.CancelledError:
+            self._leave(exchange)
+            raise
+        except Exception as error:
+            reply = self._failed(exchange, error)
+        return self._finish(exchange, reply)
+
+    async def _queued(self, exchange: Exchange) -> Reply:
+        """Wait for a turn, at most until the deadline; then on as in `answer`."""
+        try:
+            await self._turn(exchange)
+            reply = exchange.route.handler(exchange)
+            if not isinstance(reply, Reply):
+                reply = await reply
+        except asyncio.CancelledError:
+            self._leave(exchange)
+            raise
+        except Exception as error:
+            reply = self._failed(exchange, error)
+        return self._finish(exchange, reply)
+
+    async def _turn(self, exchange: Exchange) -> None:
+        admission = self._admission
+        reason = admission.refuse()
+        if reason:
+            raise OverloadError(reason)
+        loop = asyncio.get_running_loop()
+        admitted: asyncio.Future[None] = loop.create_future()
+
+        def enter() -> None:
+            admitted.set_result(None)
+
+        queued_s = monotonic()
+        admission.wait(enter)
+        expiry = loop.call_at(loop.time() + exchange.deadline_s - queued_s, _expire, admitted)
+        try:
+            await admitted
+        except asyncio.CancelledError:
+            if admitted.done() and not admitted.cancelled():  # the turn came together with the end
+                admission.leave(0.0)
+            elif not admitted.done() or admitted.cancelled():
+                admission.give_up(enter)
+            raise
+        except DeadlineError:
+            admission.give_up(enter)
+            raise
+        finally:
+            expiry.cancel()
+            exchange.stages[QUEUE] += monotonic() - queued_s
+        exchange.admitted_s = monotonic()
+
+    def _failed(self, exchange: Exchange, error: Exception) -> Reply:
+        if isinstance(error, (OverloadError, DeadlineError)):
+            exchange.shed = error.reason
+        reply = error_reply(error, exchange)
+        if reply.status == 500:
+            _log.error("request %s: %s", exchange.request_id, exchange.route.path, exc_info=error)
+        return reply
+
+    def _finish(self, exchange: Exchange, reply: Reply) -> Reply:
+        exchange.status = reply.status
+        self._leave(exchange)
+        self._telemetry.request_finished(exchange)
+        return reply
+
+    def _leave(self, exchange: Exchange) -> None:
+        if exchange.admitted_s:
+            seconds, exchange.admitted_s = monotonic() - exchange.admitted_s, 0.0
+            self._admission.leave(seconds)
+
+    def headers(self, exchange: Exchange) -> bytes:
+        """Header lines that observers add."""
+        return self._telemetry.headers(exchange)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to stop: connections are closed after their answer."""
+        return self._admission.draining
+
+
+def _expire(admitted: asyncio.Future[None]) -> None:
+    if not admitted.done():
+        admitted.set_exception(DeadlineError(EXPIRED, "the deadline passed while the request waited for its turn"))
+
+
+def _visible(request_id: str) -> str:
+    """A client's id as it may stand in headers and logs: visible ASCII."""
+    kept = "".join(letter for letter in request_id[:_LONGEST_REQUEST_ID] if "!" <= letter <= "~")
+    return kept or "-"

@@ -1,0 +1,110 @@
+"""POST /predict and POST /predict/batch: JSON in, JSON out, by the rules of inferir/payload.py."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from inferir import payload
+from inferir.errors import InvalidInputError
+from inferir.server.dataplane import Answers, DataPlane
+from inferir.server.errors import UnsupportedMediaError
+from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Exchange
+from inferir.server.replies import Reply
+
+__all__ = ["PredictHandler", "check_json", "decode_json"]
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class PredictHandler:
+    """Answers both routes: the form of the request, `features` or `instances`, is the form of the answer."""
+
+    def __init__(self, plane: DataPlane, max_rows: int) -> None:
+        self._plane = plane
+        self._max_rows = max_rows
+
+    def __call__(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
+        check_json(exchange)
+        stages, plane = exchange.stages, self._plane
+        document = decode_json(exchange.body)
+        decoded_s = monotonic()
+        stages[DESERIALIZE] = decoded_s - exchange.started_s
+        request = payload.read(document, self._max_rows)
+        version = plane.resolve(exchange, request.model_id)
+        faces = _faces(version.model.faces, request.options)
+        read_s = monotonic()
+        stages[VALIDATE] = read_s - decoded_s
+        rows = np.frombuffer(payload.encode(request, version.columns)).reshape(-1, version.columns.width)
+        stages[PREPROCESS] = monotonic() - read_s
+        answers = plane.predict(exchange, version, rows, faces)
+        if isinstance(answers, Answers):
+            return _reply(exchange, request, answers)
+        return _later(exchange, request, answers)
+
+
+async def _later(exchange: Exchange, request: payload.Request, pending: Awaitable[Answers]) -> Reply:
+    return _reply(exchange, request, await pending)
+
+
+def _faces(has: Sequence[str], options: payload.Options) -> tuple[str, ...]:
+    """What to ask of a model that has `has`: its prediction, or what it has in place of one."""
+    main = "prediction" if "prediction" in has else has[0]
+    return (main, "probabilities") if options.needs_probabilities and "probabilities" in has else (main,)
+
+
+def _reply(exchange: Exchange, request: payload.Request, answers: Answers) -> Reply:
+    answered_s = monotonic()
+    version, faces = answers.version, answers.faces
+    probabilities = faces.pop("probabilities", None)
+    if isinstance(probabilities, list):
+        probabilities = np.concatenate(probabilities, axis=1)
+    (predictions,) = faces.values()
+    said = payload.answers(
+        predictions.tolist(),
+        None if probabilities is None else probabilities.tolist(),
+        version.model.classes,
+        request.options,
+    )
+    said_s = monotonic()
+    exchange.stages[POSTPROCESS] = said_s - answered_s
+    document: dict[str, Any] = payload.reply(
+        request,
+        said,
+        name=version.name,
+        version=version.version,
+        latency_ms=round((said_s - exchange.started_s) * 1e3, 3),
+        request_id=exchange.request_id,
+    )
+    body = _encode(document)
+    exchange.stages[SERIALIZE] = monotonic() - said_s
+    return Reply(body)
+
+
+def check_json(exchange: Exchange) -> None:
+    """A body is JSON unless it says otherwise: many clients send no Content-Type.
+
+    Raises UnsupportedMediaError (415).
+    """
+    content_type = exchange.headers.get("Content-Type")
+    if content_type is None or content_type == "application/json":
+        return
+    kind = content_type.partition(";")[0].strip().lower()
+    # curl's -d says it is a form, and what follows it is JSON all the same.
+    if kind not in ("application/json", "application/x-www-form-urlencoded", "text/json", ""):
+        raise UnsupportedMediaError(f"expected Content-Type application/json, got {content_type[:100]!r}")
+
+
+def decode_json(body: bytes) -> Any:
+    """The values in a JSON body. Raises InvalidInputError (E006)."""
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"expected JSON, got {len(body)} bytes of something else: {error}") from None
+    except RecursionError:
+        raise InvalidInputError("expected JSON, got values nested too deep") from None

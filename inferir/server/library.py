@@ -1,0 +1,161 @@
+"""The models of one process: files become versions, and versions change places in the registry.
+
+A change has two steps, so that several workers can make it together:
+
+    prepare    read, check, compile, warm up: slow, off the event loop, may fail; nothing has changed
+    commit     one assignment in the registry: quick, cannot fail; or discard, and nothing has changed
+
+What a commit took the place of is drained: it goes when its last request has its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+from inferir.errors import InferirError, MemoryLimitError, UnknownModelError
+from inferir.server import snapshots
+from inferir.server.loading import load_version
+from inferir.server.observer import Observer
+from inferir.server.registry import Failure, ModelVersion, Registry
+from inferir.server.settings import Settings
+from inferir.server.snapshots import Snapshot
+
+__all__ = ["Library"]
+
+_log = logging.getLogger("inferir.server")
+
+
+class Library:
+    """Loads, replaces, unloads. `make_batcher` gives a version its batcher, or None where it is faster without."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        observer: Observer,
+        make_batcher: Callable[[ModelVersion], Any] = lambda version: None,
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self._observer = observer
+        self._make_batcher = make_batcher
+        # One at a time: two loads at once would each see the memory that the other is about to take.
+        self._executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="inferir-load")
+        self._by_source: dict[str, ModelVersion] = {}
+        self._known: dict[str, str] = {}
+        self._lock = asyncio.Lock()
+
+    # -- two steps
+
+    async def prepare(self, snapshot: Snapshot) -> ModelVersion:
+        """A version that is ready to answer, and not there yet. Raises FormatError, MemoryLimitError, ..."""
+        limit = self.settings.memory_limit_bytes
+        if limit and snapshot.n_bytes > limit:
+            raise MemoryLimitError(f"{snapshot.source}: expected at most {limit} bytes, got {snapshot.n_bytes}")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, load_version, snapshot, self.settings)
+
+    def commit(self, version: ModelVersion) -> list[ModelVersion]:
+        """Let a prepared version answer. Returns those that it took the place of, or that had to go for its memory."""
+        version.batcher = self._make_batcher(version)
+        gone = self.registry.add(version, replaces=self._by_source.get(version.source))
+        self._by_source[version.source] = version
+        self._known[version.name] = version.source
+        self._observer.model_loaded(version.name, version.version, dict(version.stages), version.n_bytes)
+        for old in gone:
+            self._retire(old, "replaced")
+        return gone + self._evict(version)
+
+    def fail(self, source: str, error: InferirError) -> None:
+        """Note that a file did not load."""
+        before = self._by_source.get(source)
+        name = before.name if before else next((n for n, known in self._known.items() if known == source), "")
+        self.registry.fail(Failure(name, before.version if before else "", source, error.code, error.message))
+        self._observer.model_failed(name or "unknown", error.code)
+        still = f"; {before.reference} answers as before" if before else ""
+        _log.error("%s: not loaded: [%s] %s%s", source, error.code, error.message, still)
+
+    # -- Admin
+
+    async def load(self, source: str) -> ModelVersion:
+        """Both steps, for a server of one process."""
+        async with self._lock:
+            loop = asyncio.get_running_loop()
+            try:
+                limit = self.settings.memory_limit_bytes
+                snapshot = await loop.run_in_executor(self._executor, snapshots.take, source, limit)
+                try:
+                    version = await self.prepare(snapshot)
+                finally:
+                    snapshot.close()
+            except InferirError as error:
+                self.fail(source, error)
+                raise
+            self.commit(version)
+            return version
+
+    async def reload(self, name: str) -> ModelVersion:
+        """Load a model's file again. Raises UnknownModelError for a name that was never loaded."""
+        return await self.load(self.source_of(name))
+
+    def source_of(self, name: str) -> str:
+        source = self._known.get(name)
+        if source is None:
+            raise UnknownModelError(f"unknown model {name[:200]!r}; known: {', '.join(sorted(self._known)) or 'none'}")
+        return source
+
+    async def unload(self, name: str, version: str = "") -> None:
+        for old in self.registry.remove(name, version):
+            self._forget(old)
+            self._retire(old, "unloaded")
+
+    async def forget(self, source: str) -> None:
+        """The file is gone from its folder: so is its version."""
+        old = self._by_source.get(source)
+        if old is not None:
+            await self.unload(old.name, old.version)
+        self.registry.failures.pop(source, None)
+
+    async def alias(self, alias: str, reference: str) -> None:
+        self.registry.alias(alias, reference)
+
+    def sources(self) -> dict[str, str]:
+        return dict(self._known)
+
+    # -- what goes
+
+    def _evict(self, keep: ModelVersion) -> list[ModelVersion]:
+        limit, gone = self.settings.memory_limit_bytes, []
+        while limit and self.registry.n_bytes > limit:
+            old = self.registry.least_used(keep)
+            if old is None:
+                _log.warning("models take %d bytes, over the limit of %d: all are in use", self.registry.n_bytes, limit)
+                break
+            self.registry.remove(old.name, old.version)
+            self._forget(old)
+            self._retire(old, "evicted")
+            gone.append(old)
+        return gone
+
+    def _forget(self, old: ModelVersion) -> None:
+        if self._by_source.get(old.source) is old:
+            del self._by_source[old.source]
+
+    def _retire(self, old: ModelVersion, reason: str) -> None:
+        """Drop it when its last request has its answer."""
+        old.retired, old.on_drained = True, self._drained
+        _log.info("%s: %s", old.reference, reason)
+        self._observer.model_unloaded(old.name, old.version, reason)
+        if not old.in_use:
+            old.release_if_drained()
+
+    def _drained(self, old: ModelVersion) -> None:
+        if old.batcher is not None:
+            old.batcher.close()
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,83 @@
+"""A file becomes a version that answers: read, checked, compiled, warmed up, measured. Blocks: runs in a thread.
+
+Everything that could be slow at the first request happens here: kernels are compiled and called with the shapes that
+requests have. What a call of the model costs is measured as well; the server decides by it what may run on the event
+loop, what is worth joining into batches, and what cannot meet a deadline any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from inferir.formats import apr
+from inferir.model import Model
+from inferir.rows.plain import PlainColumns
+from inferir.server.dataplane import ask
+from inferir.server.registry import Cost, ModelVersion
+from inferir.server.settings import Settings
+from inferir.server.snapshots import Snapshot
+
+__all__ = ["DEFAULT_VERSION", "load_version", "measure"]
+
+#: What a model is called that says no version.
+DEFAULT_VERSION = "1"
+
+#: Rows of the larger batch that is timed: enough to tell a row's cost from a call's.
+_BATCH_ROWS = 256
+_REPEATS = 5
+
+
+def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
+    """The version in a file. Raises FormatError (E001, E002, E004, E007) or BackendError (E009)."""
+    started_s = time.monotonic()
+    spec = apr.read(snapshot.path, trusted_keys=settings.trusted_keys or None)
+    read_s = time.monotonic()
+    model = Model(spec, backend=settings.backend, threads=settings.threads or None)
+    for rows in (1, _BATCH_ROWS):
+        ask(model, np.zeros((rows, len(model.columns))), model.faces)
+    compiled_s = time.monotonic()
+    cost = measure(model, model.faces[:1])
+    stages = {
+        "read": read_s - started_s,
+        "compile": compiled_s - read_s,
+        "warm_up": time.monotonic() - compiled_s,
+    }
+    return ModelVersion(
+        name=model.name,
+        version=model.version or DEFAULT_VERSION,
+        model=model,
+        columns=PlainColumns(model.columns),
+        source=snapshot.source,
+        digest=digest_of(snapshot),
+        n_bytes=snapshot.n_bytes,
+        cost=cost,
+        stages=stages,
+        info=model.info(),
+        loaded_at=time.time(),
+    )
+
+
+def digest_of(snapshot: Snapshot) -> str:
+    """The CRC-32 with which a file ends, checked by the reader, and its size: the same in every worker."""
+    with open(snapshot.path, "rb") as file:
+        file.seek(-4, 2)
+        return f"{int.from_bytes(file.read(4), 'little'):08x}-{snapshot.n_bytes:x}"
+
+
+def measure(model: Model, faces: Sequence[str]) -> Cost:
+    """What a call costs, from the fastest of a few with one row and with many: other work only makes them slower."""
+    one_s, many_s = (_fastest(model, np.zeros((rows, len(model.columns))), faces) for rows in (1, _BATCH_ROWS))
+    row_s = max(many_s - one_s, 0.0) / (_BATCH_ROWS - 1)
+    return Cost(max(one_s - row_s, 0.0), row_s)
+
+
+def _fastest(model: Model, rows: np.ndarray[tuple[int, int], np.dtype[np.float64]], faces: Sequence[str]) -> float:
+    seconds = []
+    for _ in range(_REPEATS):
+        started_s = time.perf_counter()
+        ask(model, rows, faces)
+        seconds.append(time.perf_counter() - started_s)
+    return min(seconds)

@@ -1,0 +1,99 @@
+"""A model's file, copied to where nobody can change it.
+
+A server maps the tensors of a model instead of reading them, and watched files are replaced while it runs. A file that
+is truncated under a mapping kills the process that touches the missing page. So what is loaded is a copy: an anonymous
+file in memory, sealed against every change (Linux), or an unlinked temporary file (elsewhere). All workers map the same
+copy, so there is one of it however many they are.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+
+from inferir.errors import FileAccessError, MemoryLimitError
+
+if sys.platform == "linux":
+    import fcntl
+
+__all__ = ["Snapshot", "take"]
+
+_CHUNK_BYTES = 2**24
+
+
+@dataclass
+class Snapshot:
+    """A copy of `source`, open as `fd` until `close`. `stamp` tells whether the source is still the same file."""
+
+    source: str
+    fd: int
+    n_bytes: int
+    stamp: tuple[int, ...]
+
+    @property
+    def path(self) -> str:
+        """Where this process and its children can open the copy."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}" if sys.platform == "linux" else f"/dev/fd/{self.fd}"
+
+    def close(self) -> None:
+        """What is mapped stays mapped."""
+        os.close(self.fd)
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file does."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def take(source: str, limit_bytes: int = 0) -> Snapshot:
+    """Copy a file. Blocks: not for the event loop.
+
+    limit_bytes  0, or the size above which a file is not even copied.
+
+    Raises FileAccessError (E010), also where there is no room for the copy, and MemoryLimitError (E005).
+    """
+    try:
+        file = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except (OSError, ValueError) as error:
+        raise FileAccessError(f"{source}: expected a file to read, got: {getattr(error, 'strerror', error)}") from error
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileAccessError(f"{source}: expected a regular file, got a folder, a device or a pipe")
+        if limit_bytes and status.st_size > limit_bytes:
+            raise MemoryLimitError(f"{source}: expected at most {limit_bytes} bytes, got {status.st_size}")
+        return Snapshot(source, _copy(file, status.st_size), status.st_size, stamp_of(status))
+    except OSError as error:
+        if isinstance(error, FileAccessError):
+            raise
+        raise FileAccessError(f"{source}: expected room for a copy, got: {error.strerror or error}") from error
+    finally:
+        os.close(file)
+
+
+def _copy(file: int, n_bytes: int) -> int:
+    copy = _anonymous()
+    try:
+        done = 0
+        while done < n_bytes:
+            chunk = os.pread(file, min(_CHUNK_BYTES, n_bytes - done), done)
+            if not chunk:
+                break  # it became shorter: the reader will say so
+            done += os.write(copy, chunk)
+        if sys.platform == "linux":
+            seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(copy, fcntl.F_ADD_SEALS, seals)
+    except BaseException:
+        os.close(copy)
+        raise
+    return copy
+
+
+def _anonymous() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("inferir-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
