@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
-from inferir.server import protocols, telemetry
+from inferir.server import page, protocols, telemetry
 from inferir.server.admission import Admission, FixedLimit, Limit
 from inferir.server.auth import Keys
 from inferir.server.connection import HttpServer
@@ -150,7 +150,7 @@ def api_routes(parts: Parts) -> list[Route]:
     """The whole HTTP API: our own routes on this screen, those of protocols and pages where they are made."""
     predict = PredictHandler(parts.plane, parts.settings.max_batch_rows)
     observe = ObserveHandlers(parts)
-    return [
+    api = [
         Route("GET", "/health", observe.health, None),
         Route("GET", "/ready", observe.ready, None),
         Route("POST", "/predict", predict, "infer", admitted=True),
@@ -159,6 +159,7 @@ def api_routes(parts: Parts) -> list[Route]:
         Route("GET", "/metrics", observe.metrics, "read"),
         *protocols.routes(parts),
     ]
+    return [*api, *page.routes(parts, api)]
 
 
 def _limit(settings: Settings) -> Limit:
