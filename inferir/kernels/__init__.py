@@ -1,25 +1,28 @@
 """Kernels: arithmetic on arrays, in several backends with the same names and arguments (`signatures.KERNELS`).
 
-    reference   plain NumPy, slow and obvious: it defines what is right
+    aot         the Numba bodies compiled ahead of time; needs neither Numba nor NumPy
     jit         Numba, compiled when first used and cached on disk
+    reference   plain NumPy, slow and obvious: it defines what is right
 
 A backend is reached through this module alone, so that nothing pays for the import of another.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Callable
-from typing import Any
-
 from inferir.errors import BackendError
-from inferir.kernels.signatures import KERNELS
 
-__all__ = ["BACKENDS", "Kernels", "available", "select"]
+TYPE_CHECKING = False  # a start on AWS Lambda imports this package
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-#: Backend -> the package it needs; in the order in which "auto" tries them.
-BACKENDS = {"jit": "numba", "reference": "numpy"}
+__all__ = ["BACKENDS", "Kernels", "available", "select", "why_not"]
+
+#: In the order in which "auto" tries them.
+BACKENDS = ("aot", "jit", "reference")
+
+#: Packages that backends import.
+_NEEDS = {"jit": "numba", "reference": "numpy"}
 
 
 class Kernels:
@@ -27,6 +30,8 @@ class Kernels:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        import importlib
+
         backend = importlib.import_module(f"inferir.kernels.{name}")
         self._load: Callable[[str], Callable[..., Any]] = backend.load
         #: Compiled kernels that run a whole program in one call; None where each is a Python call.
@@ -36,6 +41,8 @@ class Kernels:
     def __getitem__(self, name: str) -> Callable[..., Any]:
         kernel = self._loaded.get(name)
         if kernel is None:
+            from inferir.kernels.signatures import KERNELS
+
             if name not in KERNELS:
                 raise BackendError(f"there is no kernel {name!r}")
             kernel = self._loaded.setdefault(name, self._load(name))
@@ -46,20 +53,41 @@ class Kernels:
 
 
 _SELECTED: dict[str, Kernels] = {}
+_REASONS: dict[str, str | None] = {}
+
+
+def why_not(backend: str) -> str | None:
+    """Why a backend cannot be used here; None where it can. Looked up once."""
+    if backend not in _REASONS:
+        _REASONS[backend] = _reason(backend)
+    return _REASONS[backend]
+
+
+def _reason(backend: str) -> str | None:
+    import importlib.util
+
+    if backend == "aot":
+        from inferir.kernels import aot
+
+        return aot.problem()
+    needed = _NEEDS.get(backend)
+    if needed is None:
+        return "there is none of that name"
+    return None if importlib.util.find_spec(needed) else f"the package {needed} is not installed"
 
 
 def available() -> tuple[str, ...]:
     """Backends that can be used here, best first."""
-    return tuple(name for name, needs in BACKENDS.items() if importlib.util.find_spec(needs) is not None)
+    return tuple(name for name in BACKENDS if why_not(name) is None)
 
 
 def select(backend: str = "auto") -> Kernels:
-    """Kernels of `backend`, or of the best one there is for "auto"."""
-    found = available()
-    name = found[0] if backend == "auto" and found else backend
-    if name not in found:
+    """Kernels of `backend`, or of the best one there is for "auto". Raises BackendError with the reason."""
+    name = next(iter(available()), backend) if backend == "auto" else backend
+    reason = "there is none at all" if name == "auto" else why_not(name)
+    if reason is not None:
         raise BackendError(
-            f"backend {backend!r} is not available; expected auto or one of {', '.join(found) or 'none'}"
+            f"backend {name!r} is not available: {reason}; expected auto or one of {', '.join(available()) or 'none'}"
         )
     if name not in _SELECTED:
         _SELECTED[name] = Kernels(name)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferir.operators.arithmetic import FUNCTIONS, OPERATIONS, RELATIONS
-from tests.kernels.twins import Array, assert_close, call, check, examples, matrices, widths
+from tests.kernels.twins import BACKENDS, Array, assert_close, call, check, examples, matrices, widths
 
 #: Equal but for the sign of zero: NumPy leaves open which of two zeros is the smaller one.
 EQUAL: dict[str, float] = {"relative": 0.0}
@@ -38,7 +38,7 @@ def test_float32_arithmetic_rounds_once(operation: str, data: Any) -> None:
     arguments = {"x": x, "y": y, "operation": OPERATIONS.index(operation)}
     with np.errstate(all="ignore"):
         right = getattr(np, operation)(x, y)
-    for backend in ("jit", "reference"):
+    for backend in BACKENDS:
         assert_close(call(backend, "combine_f32", arguments)["out"], right)
 
 

@@ -1,11 +1,15 @@
 """Kernels and their twins on the same arguments: whole batches, single rows, awkward numbers.
 
-`check` is the law that every kernel keeps: both backends agree to the numerical contract, a batch gives the bits that
-its rows give alone, and what a kernel only reads stays as it was.
+`check` is the law that every kernel keeps: compiled kernels agree with their twin to the numerical contract, a batch
+gives the bits that its rows give alone, and what a kernel only reads stays as it was. Compiled are the jit backend and
+every library for a level of this CPU; where libraries are older than the sources, `tests/kernels/aot` says so and the
+jit backend stands alone.
 """
 
 from __future__ import annotations
 
+import functools
+import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +20,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from inferir.kernels import select
+from inferir.kernels import select, why_not
+from inferir.kernels.aot import library
+from inferir.kernels.aot.arrays import Call
 from inferir.kernels.signatures import KERNELS
 
 Array = npt.NDArray[Any]
@@ -37,6 +43,14 @@ SCRATCH = ("position", "columns", "order", "similarity", "pairwise", "matrix", "
 #: Whether Numba runs the bodies as plain Python (NUMBA_DISABLE_JIT=1): the same laws, fewer and smaller examples.
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 
+#: Levels of this CPU that there are libraries for. Interpreted, the bodies are what is looked at.
+LEVELS: tuple[str, ...] = ()
+if not INTERPRETED and why_not("aot") is None:
+    LEVELS = tuple(level for level, _ in library.levels(platform.machine(), library.cpu_flags()))
+
+COMPILED = ("jit", *LEVELS)
+BACKENDS = (*COMPILED, "reference")
+
 #: Around the block of 256 rows, around the few rows that forests walk another way, and none.
 ROWS = (0, 1, 2, 3, 4, 5, 17, 257) if INTERPRETED else (0, 1, 2, 3, 4, 5, 17, 255, 256, 257, 300, 513)
 
@@ -48,6 +62,12 @@ def examples(n: int) -> Callable[[Any], Any]:
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
+
+
+@functools.cache
+def kernel(backend: str, name: str) -> Callable[..., Any]:
+    """A kernel of one of BACKENDS."""
+    return Call(library.load(backend), KERNELS[name]) if backend in LEVELS else select(backend)[name]
 
 
 def call(backend: str, name: str, given: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> dict[str, Array]:
@@ -71,7 +91,7 @@ def call(backend: str, name: str, given: Mapping[str, Any], sizes: Mapping[str, 
             arguments.append(np.full(shape, 77, dtype))
     before = [np.array(argument) for argument in arguments]
     with np.errstate(all="ignore"):  # interpreted kernels are NumPy scalars, which warn
-        select(backend)[name](*arguments)
+        kernel(backend, name)(*arguments)
     written = {}
     for argument, value, was in zip(signature.arguments, arguments, before, strict=True):
         if argument.name in WRITTEN:
@@ -123,21 +143,24 @@ def check(
     **tolerance: Any,
 ) -> dict[str, Array]:
     """The law. Returns what the compiled kernel wrote; `tolerance` is `assert_close`'s, none means bits."""
-    ours, right = (call(backend, name, given, sizes) for backend in ("jit", "reference"))
-    for argument, written in ours.items():
-        if tolerance and argument == "out":
-            assert_close(written, right["out"], **tolerance)
-        else:
-            assert same_bits(written, right[argument]), f"{name}: {argument}\n{written}\n{right[argument]}"
+    answers = {backend: call(backend, name, given, sizes) for backend in BACKENDS}
+    right = answers["reference"]
+    for backend in COMPILED:
+        for argument, written in answers[backend].items():
+            if tolerance and argument == "out":
+                assert_close(written, right["out"], **tolerance)
+            else:
+                unlike = f"{backend} {name}: {argument}\n{written}\n{right[argument]}"
+                assert same_bits(written, right[argument]), unlike
     by_row = {a.name: a for a in KERNELS[name].arguments if a.dims and a.dims[0] == "n"}
     if "out" in by_row:
-        for backend, batch in (("jit", ours), ("reference", right)):
+        for backend, batch in answers.items():
             for i in _row_numbers(len(batch["out"])):
                 row = {key: value[i : i + 1] if key in by_row else value for key, value in given.items()}
                 alone = call(backend, name, row, sizes)
                 for argument in alone.keys() & by_row.keys():
                     assert same_bits(alone[argument][0], batch[argument][i]), f"{backend} {name}: row {i} alone differs"
-    return ours
+    return answers["jit"]
 
 
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 1e-35, -1e-35, 5e-324, -1e-310, 1e-40, 2.0**-126)

@@ -8,7 +8,7 @@ Addresses take 64 bits on every target; where a pointer is shorter, the upper on
 What the library exports:
 
     int64_t inferir_abi_version(void)            signatures.ABI_VERSION
-    int64_t inferir_digest(void)                 signatures_digest(): other tables have other kernels at other indices
+    int64_t inferir_digest(void)                 manifest.signatures_digest(): another table has other kernels there
     const char *inferir_names(void)              the kernels' names in the table's order, each ended by a newline
     int64_t inferir_kernel(int64_t index)        address (WebAssembly: table index) of the kernel at that place; else 0
     int64_t inferir_run(const int64_t *steps, int64_t n_steps)
@@ -19,15 +19,14 @@ What the library exports:
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Mapping
 
 from llvmlite import ir
 
-from inferir.kernels.signatures import ABI_VERSION, Signature
+from inferir.kernels.aot.manifest import signatures_digest
+from inferir.kernels.signatures import ABI_VERSION, KERNELS, Signature
 
-__all__ = ["EXPORTS", "exports", "function_name", "signatures_digest", "thunk", "without_target"]
+__all__ = ["EXPORTS", "exports", "function_name", "thunk", "without_target"]
 
 EXPORTS = ("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run")
 
@@ -36,15 +35,6 @@ _POINTER, _NUMBERS = _I8.as_pointer(), _I64.as_pointer()
 _KERNEL = ir.FunctionType(ir.VoidType(), [_NUMBERS])
 
 _BYTES = {"u8": 1, "u16": 2, "i32": 4, "u32": 4, "i64": 8, "f32": 4, "f64": 8}
-
-
-def signatures_digest(kernels: Mapping[str, Signature], abi_version: int = ABI_VERSION) -> int:
-    """63 bits of a SHA-256 over the table: order, names, arguments, their types and dimensions."""
-    lines = [f"{abi_version}\n"]
-    for signature in kernels.values():
-        arguments = (f"{a.name} {a.dtype}[{','.join(a.dims)}]" for a in signature.arguments)
-        lines.append(f"{signature.name}: {', '.join(arguments)}\n")
-    return int.from_bytes(hashlib.sha256("".join(lines).encode()).digest()[:8], "big") >> 1
 
 
 def function_name(signature: Signature) -> str:
@@ -92,16 +82,16 @@ def thunk(signature: Signature, body: str) -> ir.Module:
     return module
 
 
-def exports(kernels: Mapping[str, Signature]) -> ir.Module:
-    """A module with the exported functions, over kernels that are declared and defined elsewhere."""
+def exports() -> ir.Module:
+    """A module with the exported functions, over the table's kernels, which are declared and defined elsewhere."""
     module = ir.Module()
     _give_number(module, "inferir_abi_version", ABI_VERSION)
-    _give_number(module, "inferir_digest", signatures_digest(kernels))
-    text = bytearray("".join(f"{name}\n" for name in kernels).encode() + b"\0")
+    _give_number(module, "inferir_digest", signatures_digest())
+    text = bytearray("".join(f"{name}\n" for name in KERNELS).encode() + b"\0")
     names = _private_constant(module, "names", ir.Constant(ir.ArrayType(_I8, len(text)), text))
     builder = _function(module, "inferir_names", ir.FunctionType(_POINTER, []))
     builder.ret(builder.bitcast(names, _POINTER))
-    functions = [ir.Function(module, _KERNEL, function_name(signature)) for signature in kernels.values()]
+    functions = [ir.Function(module, _KERNEL, function_name(signature)) for signature in KERNELS.values()]
     _look_up(module, functions)
     _run(module)
     return module

@@ -143,7 +143,7 @@ def _existing(folder: Path) -> Path:
 def _stage(module: str, *arguments: object) -> str:
     """Run a stage in a process of its own, without settings of Numba's around. Returns what went wrong, or ""."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    path = [str(manifest.KERNELS.parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [str(manifest.PACKAGE.parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environ |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"}
     if module == "lower":
         # Numba's own passes would choose vector widths for this CPU; what is left of them inlines and no more.

@@ -16,7 +16,6 @@ import llvmlite.binding as llvm
 
 from inferir.kernels.aot.abi import EXPORTS, exports, without_target
 from inferir.kernels.aot.targets import LIBC, TARGETS, Target
-from inferir.kernels.signatures import KERNELS
 
 __all__ = ["emit", "link"]
 
@@ -28,7 +27,7 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
     machine = llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="default"
     )
-    module = llvm.parse_assembly(without_target(exports(KERNELS)))
+    module = llvm.parse_assembly(without_target(exports()))
     for part in parts:
         module.link_in(llvm.parse_bitcode(part))
     for function in module.functions:

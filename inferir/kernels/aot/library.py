@@ -112,9 +112,10 @@ class Library:
         address: int = self._kernel(_Integer(place))
         return address
 
-    def bind(self, steps_address: int, n_steps: int) -> Callable[[], int]:
-        """A call that runs `n_steps` steps and keeps the interpreter's lock. It answers as `run` does."""
-        bound: Callable[[], int] = partial(self._run_holding, _Integer(steps_address), _Integer(n_steps))
+    def bind(self, steps_address: int, n_steps: int, *, release_lock: bool = False) -> Callable[[], int]:
+        """A call that runs `n_steps` steps, by default with the interpreter's lock. It answers as `run` does."""
+        run = self._run if release_lock else self._run_holding
+        bound: Callable[[], int] = partial(run, _Integer(steps_address), _Integer(n_steps))
         return bound
 
     def run(self, steps_address: int, n_steps: int) -> int:

@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from inferir.kernels.aot.library import FOLDER
+from inferir.kernels.signatures import ABI_VERSION, KERNELS
 
-__all__ = ["MANIFEST", "SOURCES", "problem", "read", "sources_digest"]
+__all__ = ["MANIFEST", "SOURCES", "problem", "read", "signatures_digest", "sources_digest"]
 
 MANIFEST = "manifest.json"
 
-KERNELS = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent.parent
 #: Whatever can change a byte of a library, as patterns under inferir/kernels.
 SOURCES = ("signatures.py", "jit/*.py", "aot/abi.py", "aot/build.py", "aot/emit.py", "aot/lower.py", "aot/targets.py")
 
 
-def sources_digest(kernels: Path = KERNELS) -> str | None:
+def sources_digest(kernels: Path = PACKAGE) -> str | None:
     """SHA-256 of the sources' names and contents; None where they are not all there, as in a package for AWS Lambda."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
@@ -39,6 +40,15 @@ def sources_digest(kernels: Path = KERNELS) -> str | None:
             contents = path.read_bytes()
             digest.update(f"{path.relative_to(kernels).as_posix()} {len(contents)}\n".encode() + contents)
     return digest.hexdigest()
+
+
+def signatures_digest() -> int:
+    """63 bits of a SHA-256 over the table of kernels: order, names, arguments, their types and dimensions."""
+    lines = [f"{ABI_VERSION}\n"]
+    for signature in KERNELS.values():
+        arguments = (f"{a.name} {a.dtype}[{','.join(a.dims)}]" for a in signature.arguments)
+        lines.append(f"{signature.name}: {', '.join(arguments)}\n")
+    return int.from_bytes(hashlib.sha256("".join(lines).encode()).digest()[:8], "big") >> 1
 
 
 def read(folder: str | os.PathLike[str] = FOLDER) -> dict[str, Any] | None:

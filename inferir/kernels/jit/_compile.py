@@ -180,9 +180,7 @@ _TYPES = {
 
 def numba_types(arguments: Sequence[Argument]) -> tuple[Any, ...]:
     """Numba's types of a line's arguments."""
-    return tuple(
-        numba.types.Array(_TYPES[a.dtype], len(a.dims), "C") if a.dims else _TYPES[a.dtype] for a in arguments
-    )
+    return tuple(numba.types.Array(_TYPES[a.dtype], len(a.dims), "C") if a.dims else _TYPES[a.dtype] for a in arguments)
 
 
 def compile_kernel(dispatcher: Any, arguments: Sequence[Argument]) -> Callable[..., Any]:
