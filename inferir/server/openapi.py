@@ -15,7 +15,7 @@ from inferir.server.protocols.oip import messages
 from inferir.server.protocols.oip.rest import HEADER_LENGTH
 from inferir.server.routes import Route
 
-__all__ = ["OPERATIONS", "Operation", "document"]
+__all__ = ["OPERATIONS", "TAGS", "Operation", "document"]
 
 JSON = "application/json"
 _BINARY = "application/octet-stream"
@@ -41,13 +41,10 @@ class Operation:
     optional_body: bool = False
 
 
-_PREDICT, _OIP, _REPOSITORY, _CONTAINER, _ABOUT = (
-    "Predictions",
-    "Open Inference Protocol",
-    "Models",
-    "SageMaker and MLflow",
-    "About the server",
-)
+#: Parts of the API, in the order in which they are shown.
+TAGS = ("Predictions", "Models", "Open Inference Protocol", "SageMaker and MLflow", "About the server")
+_PREDICT, _REPOSITORY, _OIP, _CONTAINER, _ABOUT = TAGS
+
 _INFER_FAILURES = (400, 404, 408, 413, 415, 503, 504)
 
 #: Method and path -> what for. Of the Open Inference Protocol the versioned paths are not repeated: see `document`.
@@ -122,7 +119,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
 }
 
 _SAYS = {
-    400: "The request is not what was expected; `message` says what was.",
+    400: "The request is not what was expected; the message says what was.",
     401: "No API key, or one that is not known.",
     403: "The key does not allow this.",
     404: "No such model.",
@@ -156,6 +153,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "description": "Predictions of classical machine-learning models.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "tags": [{"name": tag} for tag in TAGS],
         "paths": paths,
         "components": {
             "schemas": components,

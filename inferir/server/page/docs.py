@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from inferir.server.openapi import TAGS
 from inferir.server.page.html import Html, element, page, table
 
 __all__ = ["docs_page"]
@@ -24,8 +25,9 @@ def docs_page(document: Mapping[str, Any]) -> str:
     return page(
         "Inferir: API",
         element("h1", "HTTP API"),
-        element("p", "The same for programs: ", element("a", "openapi.json", href="openapi.json"), ". ", _CURL),
-        *[element("section", element("h2", tag), *operations) for tag, operations in tags.items()],
+        element("p", "The same for programs: ", element("a", "openapi.json", href="openapi.json"), "."),
+        element("pre", _CURL),
+        *[element("section", element("h2", tag), *tags[tag]) for tag in TAGS if tag in tags],
     )
 
 

@@ -66,9 +66,9 @@ function plot(title, series, unit) {
     axes: [soft, { ...soft, size: 70, values: (_, ticks) => ticks.map((tick) => `${+tick.toPrecision(3)}${unit}`) }],
     series: [{}, ...series],
   };
-  const made = new uPlot(options, [[], ...series.map(() => [])], byId("plots"));
-  const fit = () => made.setSize({ width: made.root.parentElement.clientWidth / columns(), height: 220 });
-  new ResizeObserver(fit).observe(byId("plots"));
+  const cell = byId("plots").appendChild(document.createElement("div"));
+  const made = new uPlot(options, [[], ...series.map(() => [])], cell);
+  new ResizeObserver(() => made.setSize({ width: cell.clientWidth, height: 220 })).observe(cell);
   return made;
 }
 
@@ -78,8 +78,6 @@ function resolved(name) {
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
 }
-
-const columns = () => getComputedStyle(byId("plots")).gridTemplateColumns.split(" ").length || 1;
 
 const points = []; // { time, rate, quantiles }
 let plots = null;
@@ -172,7 +170,7 @@ async function predict(form) {
       body: JSON.stringify({
         model_id: form.dataset.model,
         features: features(form),
-        options: { return_probabilities: form.dataset.probabilities === "True" },
+        options: { return_probabilities: "probabilities" in form.dataset },
       }),
     });
     const answer = await response.json();
