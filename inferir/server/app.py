@@ -7,6 +7,7 @@ Stop:  /ready fails; the port is closed; what is in work ends, and connections a
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -19,8 +20,12 @@ from typing import Any
 from aiohttp import web
 
 from inferir.server import page, protocols, telemetry
+from inferir.server.adaptive import GradientLimit
 from inferir.server.admission import Admission, FixedLimit, Limit
 from inferir.server.auth import Keys
+from inferir.server.batcher import Batcher
+from inferir.server.batching import pays
+from inferir.server.cache import AnswerCache
 from inferir.server.connection import HttpServer
 from inferir.server.dataplane import DataPlane
 from inferir.server.gate import Gate
@@ -29,7 +34,7 @@ from inferir.server.handlers.predict import PredictHandler
 from inferir.server.library import Library
 from inferir.server.observer import Telemetry
 from inferir.server.parts import Admin, Parts
-from inferir.server.registry import Registry
+from inferir.server.registry import ModelVersion, Registry
 from inferir.server.routes import Route, Router
 from inferir.server.settings import Settings, default_concurrency
 
@@ -40,6 +45,9 @@ _log = logging.getLogger("inferir.server")
 #: How long a thread may hold the interpreter while another waits for it: a load in a thread would otherwise delay
 #: requests by 5 ms a time.
 _SWITCH_INTERVAL_S = 0.0005
+
+#: Objects made and not yet freed, after which the collector looks for cycles; Python's own 700 come with each request.
+_GC_THRESHOLD = 20_000
 
 #: After the port is closed, connections that are busy are looked at this often, until they are idle.
 _DRAIN_STEP_S = 0.02
@@ -65,7 +73,7 @@ class App:
         self.registry = Registry(settings.default_model)
         self.executor = ThreadPoolExecutor(cores(), thread_name_prefix="inferir-predict")
         self.plane = DataPlane(self.registry, self.telemetry, self.executor, max_batch_rows=settings.max_batch_rows)
-        self.library = Library(settings, self.registry, self.telemetry)
+        self.library = Library(settings, self.registry, self.telemetry, self._batcher)
         self.admission = Admission(_limit(settings), settings.max_queue)
         self.loaded = False
         self.parts = Parts(
@@ -96,11 +104,25 @@ class App:
     async def _own_snapshot(self) -> list[dict[str, Any]]:
         return [self.telemetry.snapshot()]
 
+    def _batcher(self, version: ModelVersion) -> Batcher | None:
+        settings = self.settings
+        if settings.batching == "off" or (settings.batching == "auto" and not pays(version.cost)):
+            return None
+        return Batcher(
+            version,
+            self.executor,
+            self.telemetry,
+            max_rows=settings.batch_rows,
+            budget_s=settings.batch_budget_ms / 1e3,
+        )
+
     # -- life
 
     async def listen(self, sockets: list[socket.socket], context: ssl.SSLContext | None = None) -> None:
         """Answer what comes to `sockets`."""
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        gc.freeze()  # what is there now stays: the collector need not look at it for every few hundred requests
+        gc.set_threshold(_GC_THRESHOLD)
         if self._runner is None:
             server = HttpServer(
                 self.gate,
@@ -148,7 +170,9 @@ _IDLE_STEPS = 5
 
 def api_routes(parts: Parts) -> list[Route]:
     """The whole HTTP API: our own routes on this screen, those of protocols and pages where they are made."""
-    predict = PredictHandler(parts.plane, parts.settings.max_batch_rows)
+    settings = parts.settings
+    cache = AnswerCache(settings.cache_answers) if settings.cache_answers else None
+    predict = PredictHandler(parts.plane, settings.max_batch_rows, cache)
     observe = ObserveHandlers(parts)
     api = [
         Route("GET", "/health", observe.health, None),
@@ -163,7 +187,8 @@ def api_routes(parts: Parts) -> list[Route]:
 
 
 def _limit(settings: Settings) -> Limit:
-    return FixedLimit(settings.max_concurrency or default_concurrency(memory_mib()))
+    highest = settings.max_concurrency or default_concurrency(memory_mib())
+    return GradientLimit(highest) if settings.adaptive else FixedLimit(highest)
 
 
 def cores() -> int:

@@ -21,6 +21,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from inferir.server.errors import BodyTimeoutError, RequestError, TooLargeError
@@ -171,10 +172,18 @@ class Connection(RequestHandler):
         if type(message) is _ErrInfo or message.should_close or message.upgrade or not payload.is_eof():
             return False
         gate, transport = http.gate, self.transport
-        if gate.draining or self._paused or payload.exception() is not None or transport is None:
+        if (
+            gate.draining
+            or self._paused
+            or self._reading_paused
+            or payload.exception() is not None
+            or transport is None
+        ):
             return False
         exchange = gate.begin(message.method, message.path, message.headers)
-        exchange.body = body = payload.read_nowait()
+        exchange.body = body = (
+            b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)
+        )  # its own read wakes aiohttp
         if len(body) > http.max_body_bytes:
             exchange.problem = http.too_large(len(body))
         reply = gate.answer(exchange)

@@ -57,7 +57,7 @@ class DataPlane:
     ) -> Answers | Awaitable[Answers]:
         """Ask `version` for `faces` of `rows`: answers at once where they are cheap, or something to await.
 
-        rows   (n, columns), anything that `Model.predict` takes; an array of floats of that shape is the cheap case.
+        rows   as `Model.encode` or `PlainColumns` make them: (n, columns) of float32 or float64, codes for categories.
         faces  of version.model.faces: "prediction", "probabilities", "raw", "transformed".
 
         Raises TooLargeError, DeadlineError, DimensionError (E003), InvalidInputError (E006), TaskError (E008).
@@ -125,8 +125,8 @@ def ask(model: Any, rows: Matrix, faces: Sequence[str]) -> dict[str, Any]:
 
 
 _ASK: dict[str, Any] = {
-    "prediction": lambda model, rows: model.predict(rows),
-    "probabilities": lambda model, rows: model.predict_proba(rows),
-    "raw": lambda model, rows: model.raw(rows),
-    "transformed": lambda model, rows: model.transform(rows),
+    "prediction": lambda model, rows: model.predict(rows, encoded=True),
+    "probabilities": lambda model, rows: model.predict_proba(rows, encoded=True),
+    "raw": lambda model, rows: model.raw(rows, encoded=True),
+    "transformed": lambda model, rows: model.transform(rows, encoded=True),
 }

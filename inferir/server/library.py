@@ -5,7 +5,8 @@ A change has two steps, so that several workers can make it together:
     prepare    read, check, compile, warm up: slow, off the event loop, may fail; nothing has changed
     commit     one assignment in the registry: quick, cannot fail; or discard, and nothing has changed
 
-What a commit took the place of is drained: it goes when its last request has its answer.
+What a commit took the place of is drained: requests that resolved it before hold it until they have their answers,
+and its memory goes with the last of them.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Library:
         """Let a prepared version answer. Returns those that it took the place of, or that had to go for its memory."""
         version.batcher = self._make_batcher(version)
         gone = self.registry.add(version, replaces=self._by_source.get(version.source))
+        for old in gone:
+            self._forget(old)
         self._by_source[version.source] = version
         self._known[version.name] = version.source
         self._observer.model_loaded(version.name, version.version, dict(version.stages), version.n_bytes)
@@ -146,16 +149,9 @@ class Library:
             del self._by_source[old.source]
 
     def _retire(self, old: ModelVersion, reason: str) -> None:
-        """Drop it when its last request has its answer."""
-        old.retired, old.on_drained = True, self._drained
+        """Tell that it is gone. Requests that it answers still hold it; its memory goes with the last of them."""
         _log.info("%s: %s", old.reference, reason)
         self._observer.model_unloaded(old.name, old.version, reason)
-        if not old.in_use:
-            old.release_if_drained()
-
-    def _drained(self, old: ModelVersion) -> None:
-        if old.batcher is not None:
-            old.batcher.close()
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from inferir.formats import apr
 from inferir.model import Model
@@ -36,8 +38,9 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
     spec = apr.read(snapshot.path, trusted_keys=settings.trusted_keys or None)
     read_s = time.monotonic()
     model = Model(spec, backend=settings.backend, threads=settings.threads or None)
-    for rows in (1, _BATCH_ROWS):
-        ask(model, np.zeros((rows, len(model.columns))), model.faces)
+    for dtype in ("float64", "float32"):
+        for rows in (1, _BATCH_ROWS):
+            ask(model, np.zeros((rows, len(model.columns)), dtype), model.faces)
     compiled_s = time.monotonic()
     cost = measure(model, model.faces[:1])
     stages = {
@@ -49,7 +52,8 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
         name=model.name,
         version=model.version or DEFAULT_VERSION,
         model=model,
-        columns=PlainColumns(model.columns),
+        columns=PlainColumns(model.columns, "f" if model.rows_dtype == "float32" else "d"),
+        dtype=np.dtype(model.rows_dtype),
         source=snapshot.source,
         digest=digest_of(snapshot),
         n_bytes=snapshot.n_bytes,
@@ -69,12 +73,13 @@ def digest_of(snapshot: Snapshot) -> str:
 
 def measure(model: Model, faces: Sequence[str]) -> Cost:
     """What a call costs, from the fastest of a few with one row and with many: other work only makes them slower."""
-    one_s, many_s = (_fastest(model, np.zeros((rows, len(model.columns))), faces) for rows in (1, _BATCH_ROWS))
+    width = len(model.columns)
+    one_s, many_s = (_fastest(model, np.zeros((rows, width), model.rows_dtype), faces) for rows in (1, _BATCH_ROWS))
     row_s = max(many_s - one_s, 0.0) / (_BATCH_ROWS - 1)
     return Cost(max(one_s - row_s, 0.0), row_s)
 
 
-def _fastest(model: Model, rows: np.ndarray[tuple[int, int], np.dtype[np.float64]], faces: Sequence[str]) -> float:
+def _fastest(model: Model, rows: npt.NDArray[Any], faces: Sequence[str]) -> float:
     seconds = []
     for _ in range(_REPEATS):
         started_s = time.perf_counter()

@@ -9,12 +9,12 @@ swap is one assignment. Rules:
 2. The default version of a name stays what it was when another version is loaded beside it. A version that replaces
    another (the same file, or the same version) takes over its defaults and aliases.
 3. An alias points to what is loaded, or it is refused. What an alias points to cannot be unloaded by name.
-4. What was taken out is drained: it is closed when its last request has its answer.
+4. What was taken out is drained: requests that resolved it hold it until they have their answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Cost:
 class ModelVersion:
     """One loaded version. Compared by identity: the same file loaded twice is two of them.
 
+    columns, dtype   turn rows of plain values into the matrix that the model takes fastest.
     source         the file it came from.
     digest         of the file, hex: whether two workers have the same bytes is seen by it.
     n_bytes        memory it is counted with: its tensors.
@@ -57,6 +58,7 @@ class ModelVersion:
     version: str
     model: Model
     columns: PlainColumns
+    dtype: Any = None
     source: str = ""
     digest: str = ""
     n_bytes: int = 0
@@ -67,8 +69,6 @@ class ModelVersion:
     in_use: int = 0
     used: int = 0
     loaded_at: float = 0.0
-    retired: bool = False
-    on_drained: Callable[[ModelVersion], None] | None = None
 
     @property
     def reference(self) -> str:
@@ -79,13 +79,6 @@ class ModelVersion:
 
     def release(self) -> None:
         self.in_use -= 1
-        self.release_if_drained()
-
-    def release_if_drained(self) -> None:
-        """Call `on_drained`, once, if it is out of the table and nobody uses it."""
-        if self.retired and not self.in_use and self.on_drained is not None:
-            drained, self.on_drained = self.on_drained, None
-            drained(self)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import os
 import signal
 import socket
 import ssl
@@ -15,8 +14,9 @@ from typing import Any
 from inferir.errors import FileAccessError, InvalidInputError
 from inferir.server.auth import Keys, parse_keys
 from inferir.server.settings import Settings
+from inferir.server.watcher import Watcher
 
-__all__ = ["check", "model_files", "open_socket", "run", "run_loop", "tls_context"]
+__all__ = ["check", "open_socket", "run", "run_loop", "tls_context"]
 
 _log = logging.getLogger("inferir.server")
 
@@ -44,23 +44,29 @@ async def _serve(settings: Settings, keys: Keys, started: Callable[[str], None])
     from inferir.server.app import App  # after the settings are known to be good: it takes a second to import
 
     app = App(settings, keys)
+    watcher = Watcher(settings.models, app.library.load, app.library.forget)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    tasks: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.add(loop.create_task(watcher.refresh(at_once=True))))
     listener = open_socket(settings)
     try:
-        for source in model_files(settings.models):
-            await app.library.load(source)
+        await app.listen([listener], tls_context(settings))
+        await watcher.first()
         for alias in settings.aliases:
             name, _, reference = alias.partition("=")
             await app.library.alias(name, reference)
         app.loaded = True
-        await app.listen([listener], tls_context(settings))
         started(url_of(settings, listener))
+        if settings.watch_s:
+            tasks.add(loop.create_task(watcher.run(settings.watch_s)))
         await stop.wait()
         _log.info("stopping")
     finally:
+        for task in tasks:
+            task.cancel()
         await app.stop()
         listener.close()
 
@@ -92,18 +98,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def model_files(paths: tuple[str, ...]) -> list[str]:
-    """The files named, and those in the folders named, in the order of their names. Raises InvalidInputError."""
-    files: list[str] = []
-    for path in paths:
-        if os.path.isdir(path):
-            found = sorted(name for name in os.listdir(path) if name.endswith(".apr") and not name.startswith("."))
-            files += [os.path.join(path, name) for name in found]
-        else:
-            files.append(path)
-    return [os.path.abspath(file) for file in files]
 
 
 def open_socket(settings: Settings, *, share: bool = False) -> socket.socket:

@@ -96,7 +96,7 @@ class Settings:
         choices=("auto", "on", "off"),
     )
     batch_rows: int = _setting(1024, "Most rows in such a batch.", low=1)
-    batch_wait_ms: float = _setting(2.0, "Longest wait for others, and only while a batch is running.", low=0)
+    batch_budget_ms: float = _setting(5.0, "Longest time that the kernel may need for such a batch.", low=0)
     cache_answers: int = _setting(0, "Answers to keep, by model, version and input; 0: none.", low=0)
 
     api_keys_file: str = _setting("", "File of API keys, a line each: KEY SCOPES NAME.")

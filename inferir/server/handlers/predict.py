@@ -11,9 +11,11 @@ import numpy as np
 
 from inferir import payload
 from inferir.errors import InvalidInputError
+from inferir.server.cache import AnswerCache
 from inferir.server.dataplane import Answers, DataPlane
 from inferir.server.errors import UnsupportedMediaError
 from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Exchange
+from inferir.server.registry import ModelVersion, Table
 from inferir.server.replies import Reply
 
 __all__ = ["PredictHandler", "check_json", "decode_json"]
@@ -25,9 +27,10 @@ _encode = msgspec.json.Encoder().encode
 class PredictHandler:
     """Answers both routes: the form of the request, `features` or `instances`, is the form of the answer."""
 
-    def __init__(self, plane: DataPlane, max_rows: int) -> None:
+    def __init__(self, plane: DataPlane, max_rows: int, cache: AnswerCache | None = None) -> None:
         self._plane = plane
         self._max_rows = max_rows
+        self._cache = cache
 
     def __call__(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         check_json(exchange)
@@ -40,16 +43,30 @@ class PredictHandler:
         faces = _faces(version.model.faces, request.options)
         read_s = monotonic()
         stages[VALIDATE] = read_s - decoded_s
-        rows = np.frombuffer(payload.encode(request, version.columns)).reshape(-1, version.columns.width)
+        table = plane.registry.table
+        if self._cache is not None and (said := self._cache.get(table, exchange.body)) is not None:
+            exchange.rows = len(said)
+            return _reply(exchange, request, version, said)
+        encoded = payload.encode(request, version.columns)
+        rows = np.frombuffer(encoded, version.dtype).reshape(-1, version.columns.width)  # type: ignore[arg-type]
         stages[PREPROCESS] = monotonic() - read_s
         answers = plane.predict(exchange, version, rows, faces)
         if isinstance(answers, Answers):
-            return _reply(exchange, request, answers)
-        return _later(exchange, request, answers)
+            return self._answered(exchange, request, answers, table)
+        return self._later(exchange, request, answers, table)
 
+    async def _later(
+        self, exchange: Exchange, request: payload.Request, pending: Awaitable[Answers], table: Table
+    ) -> Reply:
+        return self._answered(exchange, request, await pending, table)
 
-async def _later(exchange: Exchange, request: payload.Request, pending: Awaitable[Answers]) -> Reply:
-    return _reply(exchange, request, await pending)
+    def _answered(self, exchange: Exchange, request: payload.Request, answers: Answers, table: Table) -> Reply:
+        answered_s = monotonic()
+        said = _said(request, answers)
+        exchange.stages[POSTPROCESS] = monotonic() - answered_s
+        if self._cache is not None:
+            self._cache.put(table, exchange.body, said)
+        return _reply(exchange, request, answers.version, said)
 
 
 def _faces(has: Sequence[str], options: payload.Options) -> tuple[str, ...]:
@@ -58,21 +75,23 @@ def _faces(has: Sequence[str], options: payload.Options) -> tuple[str, ...]:
     return (main, "probabilities") if options.needs_probabilities and "probabilities" in has else (main,)
 
 
-def _reply(exchange: Exchange, request: payload.Request, answers: Answers) -> Reply:
-    answered_s = monotonic()
-    version, faces = answers.version, answers.faces
+def _said(request: payload.Request, answers: Answers) -> list[dict[str, Any]]:
+    """What is said about each row."""
+    faces = answers.faces
     probabilities = faces.pop("probabilities", None)
-    if isinstance(probabilities, list):
+    if isinstance(probabilities, list):  # one array per output
         probabilities = np.concatenate(probabilities, axis=1)
     (predictions,) = faces.values()
-    said = payload.answers(
+    return payload.answers(
         predictions.tolist(),
         None if probabilities is None else probabilities.tolist(),
-        version.model.classes,
+        answers.version.model.classes,
         request.options,
     )
+
+
+def _reply(exchange: Exchange, request: payload.Request, version: ModelVersion, said: list[dict[str, Any]]) -> Reply:
     said_s = monotonic()
-    exchange.stages[POSTPROCESS] = said_s - answered_s
     document: dict[str, Any] = payload.reply(
         request,
         said,
