@@ -63,38 +63,48 @@ class Model:
 
     # -- answers
 
-    def predict(self, rows: Any) -> npt.NDArray[Any]:
+    def encode(self, rows: Any) -> npt.NDArray[Any]:
+        """Rows as kernels take them, for the methods below with `encoded=True`: one caller checks, another asks.
+
+        Returns (n, columns), C-contiguous, of float32 or float64, with codes in the place of categories. Raises as
+        `predict` does.
+        """
+        is_float = type(rows) is np.ndarray and rows.dtype in _FLOATS  # a plan of their width casts faster than NumPy
+        return self._columns.encode(rows, None if is_float else self._dtype)
+
+    def predict(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """Class labels, numbers, cluster numbers, or 1 and -1 for inliers and outliers.
 
-        rows  an array (n, columns) of any numeric dtype, lists, or a table whose columns are found by name.
+        rows     an array (n, columns) of any numeric dtype, lists, or a table whose columns are found by name.
+        encoded  True: rows are what `encode` returned, and are not looked at again.
 
         Returns (n,), or (n, outputs) where the model has several outputs. Raises DimensionError (E003) for a wrong
         number or wrong names of columns, InvalidInputError (E006) for values of the wrong kind.
         """
         if self._labels is not None and (single := self._single(rows, "prediction")):
             return single(rows, self._labels)
-        answer = self._run("prediction", rows)
+        answer = self._run("prediction", rows, encoded)
         if self._classes:
             columns = [labels[answer[:, k]] for k, labels in enumerate(self._classes)]
             return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
         return answer[:, 0] if answer.shape[1] == 1 else answer
 
-    def predict_proba(self, rows: Any) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
+    def predict_proba(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
         """Probabilities of `classes`, (n, classes); a list of them, one per output, where there are several."""
-        answer = self._run("probabilities", rows)
+        answer = self._run("probabilities", rows, encoded)
         if len(self._classes) < 2:
             return answer
         ends = np.cumsum([len(labels) for labels in self._classes])
         return np.split(answer, ends[:-1], axis=1)
 
-    def raw(self, rows: Any) -> npt.NDArray[Any]:
+    def raw(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """What the model computes before any link: margins, decision function, scores. (n,) or (n, outputs)."""
-        answer = self._run("raw", rows)
+        answer = self._run("raw", rows, encoded)
         return answer[:, 0] if answer.shape[1] == 1 else answer
 
-    def transform(self, rows: Any) -> npt.NDArray[Any]:
+    def transform(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """The transformed rows, (n, outputs)."""
-        return self._run("transformed", rows)
+        return self._run("transformed", rows, encoded)
 
     def _single(self, rows: Any, face: str) -> Callable[..., npt.NDArray[Any]] | None:
         """The shortest way to an answer for one row of floats, if it has been gone before and the backend has one."""
@@ -102,15 +112,14 @@ class Model:
             return self._singles.get((face, rows.dtype.char))
         return None
 
-    def _run(self, face: str, rows: Any) -> npt.NDArray[Any]:
+    def _run(self, face: str, rows: Any, encoded: bool) -> npt.NDArray[Any]:
         if single := self._single(rows, face):
             return single(rows)
-        is_float = type(rows) is np.ndarray and rows.dtype in _FLOATS  # a plan of their width casts faster than NumPy
-        matrix = self._columns.encode(rows, None if is_float else self._dtype)
+        matrix = rows if encoded else self.encode(rows)
         plan = self._plan if matrix.dtype.itemsize == 8 else self._narrow()
         if face not in plan.faces:
             raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
-        if is_float and rows.shape == self._single_shape:
+        if matrix is rows and rows.shape == self._single_shape:
             self._singles[face, rows.dtype.char] = plan.single(face)
         return plan.run(face, matrix, self._threads_for(len(matrix)))
 

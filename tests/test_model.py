@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import inferir
+from inferir.demo import FOLDER
 from inferir.errors import (
     BackendError,
     DimensionError,
@@ -71,6 +72,25 @@ def test_text_labels_come_back_as_text() -> None:
     model = inferir.convert(RandomForestClassifier(3, random_state=0).fit(ROWS, labels))
     assert set(model.predict(ROWS).tolist()) == {"red", "white", "rose"}
     assert model.classes == ("red", "rose", "white")
+
+
+@pytest.mark.parametrize("name", ["penguins", "breast_cancer"])
+def test_encoded_rows_are_answered_alike(name: str) -> None:
+    model = inferir.load(FOLDER / f"{name}.apr")
+    few = [[None if k % 3 else (column.categories or (1.5,))[0] for k, column in enumerate(model.columns)]] * 3
+    encoded = model.encode(few)
+    assert encoded.dtype == model.rows_dtype
+    for face in (model.predict, model.predict_proba, model.raw):
+        np.testing.assert_array_equal(face(encoded, encoded=True), face(few))
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("penguins", "str"), ("breast_cancer", "int64")])
+def test_types_of_answers(name: str, dtype: str) -> None:
+    model = inferir.load(FOLDER / f"{name}.apr")
+    row = [[None if column.categories is None else "x" for column in model.columns]]
+    assert model.answer_type("prediction") == (dtype, 1)
+    probabilities = model.predict_proba(row)
+    assert model.answer_type("probabilities") == (str(probabilities.dtype), probabilities.shape[1])
 
 
 def test_tasks() -> None:

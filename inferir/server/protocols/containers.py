@@ -16,7 +16,7 @@ from inferir import __version__
 from inferir.rows import Columns
 from inferir.server.dataplane import Answers
 from inferir.server.errors import NotReadyError
-from inferir.server.exchange import DESERIALIZE, POSTPROCESS, SERIALIZE, Exchange
+from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
 from inferir.server.parts import Parts
 from inferir.server.protocols import invocations
 from inferir.server.registry import ModelVersion
@@ -60,8 +60,11 @@ class ContainerHandlers:
         request = invocations.decode(exchange.body, exchange.headers.get("Content-Type"), self._columns_of(version))
         faces = version.model.faces
         face = request.face or ("prediction" if "prediction" in faces else faces[0])
-        exchange.stages[DESERIALIZE] = monotonic() - started_s
-        answers = self._parts.plane.predict(exchange, version, request.rows, (face,))
+        decoded_s = monotonic()
+        rows = version.model.encode(request.rows)
+        exchange.stages[DESERIALIZE] = decoded_s - started_s
+        exchange.stages[PREPROCESS] = monotonic() - decoded_s
+        answers = self._parts.plane.predict(exchange, version, rows, (face,))
         if isinstance(answers, Answers):
             return _reply(exchange, answers, face, accept)
         return _later(exchange, answers, face, accept)

@@ -131,7 +131,7 @@ class OipHandlers:
         if request.timeout_s is not None:
             exchange.deadline_s = min(exchange.deadline_s, exchange.started_s + request.timeout_s)
         decoded_s = monotonic()
-        rows = signature.rows(request.inputs)
+        rows = version.model.encode(signature.rows(request.inputs))
         exchange.stages[DESERIALIZE] = decoded_s - started_s
         exchange.stages[PREPROCESS] = monotonic() - decoded_s
         finish = partial(self._reply, exchange, signature, request.id, wanted)
