@@ -98,7 +98,8 @@ class Batcher:
                 each.answer.set_exception(DeadlineError(EXPIRED, "the deadline passed while the request waited"))
                 continue
             waiting.append(each)
-        same = [each for each in waiting if each.faces == waiting[0].faces]
+        # float32 rows joined with float64 ones would be answered as these: some models round otherwise.
+        same = [each for each in waiting if each.faces == waiting[0].faces and each.rows.dtype == waiting[0].rows.dtype]
         count = take(
             [len(each.rows) for each in same],
             [each.exchange.deadline_s for each in same],
