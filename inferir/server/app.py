@@ -58,6 +58,7 @@ class App:
 
     admin      changes of what is loaded; None: this process makes them by itself.
     snapshots  values of all processes for /metrics; None: of this one.
+    gauges     what /metrics adds to them, of all processes as `snapshots` found them; None: of this one.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class App:
         *,
         make_admin: Callable[[Library], Admin] | None = None,
         snapshots: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None,
+        gauges: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         self.settings = settings
         self.telemetry: Telemetry = telemetry.create(settings)
@@ -85,12 +87,12 @@ class App:
             telemetry=self.telemetry,
             ready=lambda: self.loaded and not self.admission.draining,
             snapshots=snapshots or self._own_snapshot,
-            gauges=self.gauges,
+            gauges=gauges or self.gauges,
         )
         self.router = Router(api_routes(self.parts))
         self.gate = Gate(self.router, keys, self.admission, self.telemetry, timeout_s=settings.timeout_s)
         self._runner: web.ServerRunner | None = None
-        self._sites: list[web.SockSite] = []
+        self._sites: dict[int, list[web.SockSite]] = {}
 
     def gauges(self) -> dict[str, float]:
         """What only the server knows; the telemetry gives the names."""
@@ -118,8 +120,10 @@ class App:
 
     # -- life
 
-    async def listen(self, sockets: list[socket.socket], context: ssl.SSLContext | None = None) -> None:
-        """Answer what comes to `sockets`."""
+    async def listen(
+        self, sockets: list[socket.socket], context: ssl.SSLContext | None = None, *, key: int = 0
+    ) -> None:
+        """Answer what comes to `sockets`, until `release` is called with `key`."""
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         gc.freeze()  # what is there now stays: the collector need not look at it for every few hundred requests
         gc.set_threshold(_GC_THRESHOLD)
@@ -136,14 +140,19 @@ class App:
         for each in sockets:
             site = web.SockSite(self._runner, each, ssl_context=context, backlog=_BACKLOG)
             await site.start()
-            self._sites.append(site)
+            self._sites.setdefault(key, []).append(site)
+
+    async def release(self, key: int) -> None:
+        """Take no more connections at the sockets of `key`. Those that were taken stay."""
+        for site in self._sites.pop(key, []):
+            await site.stop()
 
     async def stop(self) -> None:
         """Stop as the head of this file says. Whoever is connected gets the answer to what was sent."""
         self.admission.draining = True
         if self._runner is not None:
-            for site in self._sites:
-                await site.stop()
+            for key in list(self._sites):
+                await self.release(key)
             await self._drain()
             await self._runner.cleanup()
         self.library.close()

@@ -60,8 +60,8 @@ class Library:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, load_version, snapshot, self.settings)
 
-    def commit(self, version: ModelVersion) -> list[ModelVersion]:
-        """Let a prepared version answer. Returns those that it took the place of, or that had to go for its memory."""
+    def commit(self, version: ModelVersion) -> None:
+        """Let a prepared version answer."""
         version.batcher = self._make_batcher(version)
         gone = self.registry.add(version, replaces=self._by_source.get(version.source))
         for old in gone:
@@ -71,16 +71,15 @@ class Library:
         self._observer.model_loaded(version.name, version.version, dict(version.stages), version.n_bytes)
         for old in gone:
             self._retire(old, "replaced")
-        return gone + self._evict(version)
 
-    def fail(self, source: str, error: InferirError) -> None:
+    def fail(self, source: str, code: str, message: str) -> None:
         """Note that a file did not load."""
         before = self._by_source.get(source)
         name = before.name if before else next((n for n, known in self._known.items() if known == source), "")
-        self.registry.fail(Failure(name, before.version if before else "", source, error.code, error.message))
-        self._observer.model_failed(name or "unknown", error.code)
+        self.registry.fail(Failure(name, before.version if before else "", source, code, message))
+        self._observer.model_failed(name or "unknown", code)
         still = f"; {before.reference} answers as before" if before else ""
-        _log.error("%s: not loaded: [%s] %s%s", source, error.code, error.message, still)
+        _log.error("%s: not loaded: [%s] %s%s", source, code, message, still)
 
     # -- Admin
 
@@ -96,9 +95,10 @@ class Library:
                 finally:
                     snapshot.close()
             except InferirError as error:
-                self.fail(source, error)
+                self.fail(source, error.code, error.message)
                 raise
             self.commit(version)
+            self._evict(version)
             return version
 
     async def reload(self, name: str) -> ModelVersion:
@@ -112,9 +112,13 @@ class Library:
         return source
 
     async def unload(self, name: str, version: str = "") -> None:
+        self.remove(name, version, "unloaded")
+
+    def remove(self, name: str, version: str, reason: str) -> None:
+        """Take versions out. Raises UnknownModelError, ConflictError."""
         for old in self.registry.remove(name, version):
             self._forget(old)
-            self._retire(old, "unloaded")
+            self._retire(old, reason)
 
     async def forget(self, source: str) -> None:
         """The file is gone from its folder: so is its version."""
@@ -131,18 +135,15 @@ class Library:
 
     # -- what goes
 
-    def _evict(self, keep: ModelVersion) -> list[ModelVersion]:
-        limit, gone = self.settings.memory_limit_bytes, []
+    def _evict(self, keep: ModelVersion) -> None:
+        """Unload what was used longest ago, until the rest fits the limit."""
+        limit = self.settings.memory_limit_bytes
         while limit and self.registry.n_bytes > limit:
-            old = self.registry.least_used(keep)
+            old = next((version for version in self.registry.by_use() if version is not keep), None)
             if old is None:
                 _log.warning("models take %d bytes, over the limit of %d: all are in use", self.registry.n_bytes, limit)
-                break
-            self.registry.remove(old.name, old.version)
-            self._forget(old)
-            self._retire(old, "evicted")
-            gone.append(old)
-        return gone
+                return
+            self.remove(old.name, old.version, "evicted")
 
     def _forget(self, old: ModelVersion) -> None:
         if self._by_source.get(old.source) is old:

@@ -244,11 +244,11 @@ class Registry:
         """Note that a version did not load. What answered before still does."""
         self.failures[failure.source] = failure
 
-    def least_used(self, keep: ModelVersion | None = None) -> ModelVersion | None:
-        """The version whose last request is longest ago, none in work and no alias pointing to it."""
+    def by_use(self) -> list[ModelVersion]:
+        """Versions that could go, the one whose last request is longest ago first: none in work, no alias."""
         pointed = {id(self._resolve(alias)) for alias in self.table.aliases}
-        idle = [v for v in self.table if v is not keep and not v.in_use and id(v) not in pointed]
-        return min(idle, key=lambda v: v.used, default=None)
+        idle = [version for version in self.table if not version.in_use and id(version) not in pointed]
+        return sorted(idle, key=lambda version: version.used)
 
     def _replace(
         self,

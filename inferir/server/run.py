@@ -16,7 +16,7 @@ from inferir.server.auth import Keys, parse_keys
 from inferir.server.settings import Settings
 from inferir.server.watcher import Watcher
 
-__all__ = ["check", "open_socket", "run", "run_loop", "tls_context"]
+__all__ = ["check", "configure_logging", "open_socket", "run", "run_loop", "tls_context"]
 
 _log = logging.getLogger("inferir.server")
 
@@ -27,7 +27,29 @@ def run(settings: Settings, *, started: Callable[[str], None] = lambda url: None
     Raises InferirError where the server cannot start: no model that loads, a port that is taken, ...
     """
     keys = check(settings)
-    run_loop(_serve(settings, keys, started))
+    configure_logging(settings)
+    run_loop(_serve(settings, keys, started) if settings.workers == 1 else _supervise(settings, keys, started))
+
+
+async def _supervise(settings: Settings, keys: Keys, started: Callable[[str], None]) -> None:
+    from inferir.server.workers.supervisor import Supervisor  # as below
+
+    await Supervisor(settings, keys).run(started)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Our own log on standard error: a line of text each, or of JSON."""
+    handler = logging.StreamHandler()
+    if settings.log_format == "json":
+        from inferir.server.telemetry.logs import JsonFormatter
+
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("inferir")
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:

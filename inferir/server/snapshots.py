@@ -26,17 +26,12 @@ _CHUNK_BYTES = 2**24
 
 @dataclass
 class Snapshot:
-    """A copy of `source`, open as `fd` until `close`. `stamp` tells whether the source is still the same file."""
+    """A copy of `source`, open as `fd` until `close`; this process and its children can open it as `path`."""
 
     source: str
     fd: int
     n_bytes: int
-    stamp: tuple[int, ...]
-
-    @property
-    def path(self) -> str:
-        """Where this process and its children can open the copy."""
-        return f"/proc/{os.getpid()}/fd/{self.fd}" if sys.platform == "linux" else f"/dev/fd/{self.fd}"
+    path: str
 
     def close(self) -> None:
         """What is mapped stays mapped."""
@@ -65,7 +60,9 @@ def take(source: str, limit_bytes: int = 0) -> Snapshot:
             raise FileAccessError(f"{source}: expected a regular file, got a folder, a device or a pipe")
         if limit_bytes and status.st_size > limit_bytes:
             raise MemoryLimitError(f"{source}: expected at most {limit_bytes} bytes, got {status.st_size}")
-        return Snapshot(source, _copy(file, status.st_size), status.st_size, stamp_of(status))
+        copy = _copy(file, status.st_size)
+        path = f"/proc/{os.getpid()}/fd/{copy}" if sys.platform == "linux" else f"/dev/fd/{copy}"
+        return Snapshot(source, copy, status.st_size, path)
     except OSError as error:
         if isinstance(error, FileAccessError):
             raise

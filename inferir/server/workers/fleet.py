@@ -1,0 +1,188 @@
+"""Changes that all workers make together, or none of them. The supervisor's side; answers no request itself.
+
+    prepare   every worker reads the same copy of the file, checks and warms it up; one that cannot says why
+    commit    only when all have: each then needs one assignment
+    discard   when one has not: nothing has changed anywhere
+
+A worker that dies on the way is left out: its successor is given what was decided. So there is one list of what is
+loaded, here, and it changes when the change is decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from inferir.errors import InferirError, UnknownModelError
+from inferir.server import snapshots
+from inferir.server.errors import RequestError
+from inferir.server.snapshots import Snapshot
+from inferir.server.workers.link import LostError
+
+__all__ = ["Fleet", "Member"]
+
+_log = logging.getLogger("inferir.server")
+
+
+class Member(Protocol):
+    """A worker, as far as changes go."""
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        """Raises InferirError, RequestError, LostError."""
+
+
+@dataclass
+class _Loaded:
+    """What all workers have of a file."""
+
+    snapshot: Snapshot
+    name: str
+    version: str
+
+
+class Fleet:
+    """What is loaded, and who has it."""
+
+    def __init__(self, memory_limit_bytes: int) -> None:
+        self._limit_bytes = memory_limit_bytes
+        self._members: list[Member] = []
+        self._loaded: dict[str, _Loaded] = {}
+        self._sources: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
+        self._tokens = itertools.count()
+        self._lock = asyncio.Lock()
+
+    async def join(self, member: Member) -> None:
+        """Give a new worker everything that is loaded; from then on it is part of every change."""
+        async with self._lock:
+            for loaded in self._loaded.values():
+                token = next(self._tokens)
+                await member.call("prepare", token=token, **_where(loaded.snapshot))
+                await member.call("commit", token=token)
+            for alias, reference in self._aliases.items():
+                await member.call("alias", alias=alias, reference=reference)
+            self._members.append(member)
+
+    def leave(self, member: Member) -> None:
+        """A worker is gone."""
+        if member in self._members:
+            self._members.remove(member)
+
+    # -- changes
+
+    async def load(self, source: str) -> dict[str, Any]:
+        """A file into all workers. Returns {"name", "version"}. Raises InferirError; then nothing has changed."""
+        async with self._lock:
+            loop = asyncio.get_running_loop()
+            snapshot = None
+            try:
+                snapshot = await loop.run_in_executor(None, snapshots.take, source, self._limit_bytes)
+                told = await self._swap(snapshot)
+            except InferirError as error:
+                if snapshot is not None:
+                    snapshot.close()
+                await self._all("failed", source=source, code=error.code, message=error.message)
+                raise
+            return told
+
+    async def _swap(self, snapshot: Snapshot) -> dict[str, Any]:
+        token = next(self._tokens)
+        told = await self._all("prepare", token=token, **_where(snapshot))
+        problem = next((each for each in told if isinstance(each, Exception)), None)
+        if problem is None and len({(each["name"], each["version"], each["digest"]) for each in told}) > 1:
+            problem = RuntimeError(f"{snapshot.source}: workers read different models: {told}")
+        if problem is not None:
+            await self._all("discard", token=token)
+            raise problem
+        await self._all("commit", token=token)
+        loaded: dict[str, Any] = told[0]
+        self._put(snapshot, loaded["name"], loaded["version"])
+        await self._evict(snapshot.source)
+        return loaded
+
+    def _put(self, snapshot: Snapshot, name: str, version: str) -> None:
+        """Note what is loaded; copies that nobody will ask for any more are closed."""
+        for source, old in list(self._loaded.items()):
+            if source == snapshot.source or (old.name, old.version) == (name, version):
+                self._loaded.pop(source).snapshot.close()
+        self._loaded[snapshot.source] = _Loaded(snapshot, name, version)
+        self._sources[name] = snapshot.source
+
+    async def reload(self, name: str) -> dict[str, Any]:
+        source = self._sources.get(name)
+        if source is None:
+            known = ", ".join(sorted(self._sources)) or "none"
+            raise UnknownModelError(f"unknown model {name[:200]!r}; known: {known}")
+        return await self.load(source)
+
+    async def unload(self, name: str, version: str = "") -> None:
+        async with self._lock:
+            await self._unload(name, version, "unloaded")
+
+    async def _unload(self, name: str, version: str, reason: str) -> None:
+        _raise_first(await self._all("unload", name=name, version=version, reason=reason))
+        for source, loaded in list(self._loaded.items()):
+            if loaded.name == name and version in ("", loaded.version):
+                self._loaded.pop(source).snapshot.close()
+
+    async def forget(self, source: str) -> None:
+        """The file is gone from its folder."""
+        loaded = self._loaded.get(source)
+        if loaded is not None:
+            await self.unload(loaded.name, loaded.version)
+        await self._all("forgotten", source=source)
+
+    async def alias(self, alias: str, reference: str) -> None:
+        async with self._lock:
+            _raise_first(await self._all("alias", alias=alias, reference=reference))
+            self._aliases.pop(alias, None)
+            if reference:
+                self._aliases[alias] = reference
+
+    def sources(self) -> dict[str, str]:
+        return dict(self._sources)
+
+    async def _evict(self, keep: str) -> None:
+        """Unload what was used longest ago by any worker, until the rest fits the limit."""
+        while self._limit_bytes and sum(each.snapshot.n_bytes for each in self._loaded.values()) > self._limit_bytes:
+            orders = [order for order in await self._all("least_used") if isinstance(order, list)]
+            ranks: dict[tuple[str, str], int] = {}
+            for order in orders:
+                for rank, (name, version) in enumerate(order):
+                    ranks[name, version] = max(rank, ranks.get((name, version), 0))
+            kept = self._loaded[keep]
+            idle = [key for key in ranks if key != (kept.name, kept.version) and all(list(key) in o for o in orders)]
+            if not idle:
+                _log.warning("models take more than the limit of %d bytes: all are in use", self._limit_bytes)
+                return
+            name, version = min(idle, key=lambda key: ranks[key])
+            await self._unload(name, version, "evicted")
+
+    # -- all of them
+
+    async def gather(self, name: str) -> list[Any]:
+        """What every worker gives for a call; those that are gone give nothing."""
+        return [each for each in await self._all(name) if not isinstance(each, Exception)]
+
+    async def _all(self, name: str, /, **arguments: Any) -> list[Any]:
+        """What each worker gave, or its error; those that are gone are left out."""
+        calls: Iterable[Awaitable[Any]] = [member.call(name, **arguments) for member in self._members]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, (InferirError, RequestError, LostError)):
+                raise result
+        return [result for result in results if not isinstance(result, LostError)]
+
+
+def _where(snapshot: Snapshot) -> dict[str, Any]:
+    return {"path": snapshot.path, "source": snapshot.source, "n_bytes": snapshot.n_bytes}
+
+
+def _raise_first(results: list[Any]) -> None:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result

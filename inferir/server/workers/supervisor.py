@@ -1,0 +1,178 @@
+"""The supervisor: starts workers, replaces the dead, keeps their sockets. It answers no request and runs no model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import multiprocessing
+import signal
+import socket
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from inferir.server.auth import Keys
+from inferir.server.run import open_socket, url_of
+from inferir.server.settings import Settings
+from inferir.server.watcher import Watcher
+from inferir.server.workers.fleet import Fleet
+from inferir.server.workers.link import Link, LostError
+from inferir.server.workers.restarts import Restarts
+from inferir.server.workers.worker import main as worker_main
+
+__all__ = ["Supervisor"]
+
+_log = logging.getLogger("inferir.server")
+
+#: After its time to stop, a worker has this long until it is killed.
+_KILL_AFTER_S = 5.0
+
+
+class Supervisor:
+    """Workers in slots: each slot has a socket that stays, and a process that may be replaced."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._fleet = Fleet(settings.memory_limit_bytes)
+        self._slots = [_Slot(number) for number in range(settings.workers)]
+        self._sockets: list[socket.socket] = []
+        self._watcher = Watcher(settings.models, self._fleet.load, self._fleet.forget)
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def run(self, started: Callable[[str], None]) -> None:
+        """Serve until SIGTERM or SIGINT. Raises InferirError where a model that was named does not load."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._keep(self._watcher.refresh(at_once=True)))
+        self._open_sockets()
+        try:
+            await asyncio.gather(*[self._start(slot) for slot in self._slots])
+            await self._watcher.first()
+            for alias in self._settings.aliases:
+                name, _, reference = alias.partition("=")
+                await self._fleet.alias(name, reference)
+            for slot in self._slots:
+                await slot.link.call("listen", slot=slot.number)
+            started(url_of(self._settings, self._sockets[0]))
+            for slot in self._slots:
+                self._keep(self._replace(slot))
+            if self._settings.watch_s:
+                self._keep(self._watcher.run(self._settings.watch_s))
+            await self._stopping.wait()
+            _log.info("stopping")
+        finally:
+            await self._stop()
+
+    def _open_sockets(self) -> None:
+        first = open_socket(self._settings, share=True)
+        self._sockets.append(first)
+        settings = dataclasses.replace(self._settings, port=first.getsockname()[1])
+        self._sockets += [open_socket(settings, share=True) for _ in self._slots[1:]]
+
+    def _keep(self, coroutine: Any) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- workers
+
+    async def _start(self, slot: _Slot) -> None:
+        """A process in a slot, with everything loaded, not listening yet. Raises LostError if it dies before."""
+        ours, theirs = socket.socketpair()
+        threads = self._settings.threads or max(1, (multiprocessing.cpu_count() // len(self._slots)))
+        settings = dataclasses.replace(self._settings, threads=threads)
+        slot.process = multiprocessing.get_context("spawn").Process(
+            target=worker_main,
+            args=(settings, self._keys, slot.number, self._sockets, theirs),
+            name=f"inferir-worker-{slot.number}",
+        )
+        await asyncio.get_running_loop().run_in_executor(None, slot.process.start)
+        theirs.close()
+        slot.started_s = monotonic()
+        slot.link = Link(
+            {
+                "load": self._fleet.load,
+                "reload": self._fleet.reload,
+                "unload": self._fleet.unload,
+                "alias": self._fleet.alias,
+                "snapshots": self._snapshots,
+            }
+        )
+        slot.running = asyncio.ensure_future(slot.link.run(ours))
+        await asyncio.sleep(0)  # so that the link is there to be called
+        await self._fleet.join(slot.link)
+
+    async def _replace(self, slot: _Slot) -> None:
+        """As long as the server runs: when the process of a slot is gone, another takes its place."""
+        while True:
+            await slot.running
+            self._fleet.leave(slot.link)
+            await asyncio.get_running_loop().run_in_executor(None, slot.process.join)
+            if self._stopping.is_set():
+                return
+            _log.error("worker %d is gone (exit code %s); starting another", slot.number, slot.process.exitcode)
+            deputy = await self._deputise(slot)
+            while True:
+                await asyncio.sleep(slot.restarts.delay_s(monotonic() - slot.started_s))
+                try:
+                    await self._start(slot)
+                    await slot.link.call("listen", slot=slot.number)
+                    break
+                except LostError:
+                    _log.error("worker %d did not start", slot.number)
+            if deputy is not None:
+                with contextlib.suppress(LostError):
+                    await deputy.call("release", slot=slot.number)
+
+    async def _deputise(self, slot: _Slot) -> Link | None:
+        """Another worker that answers at the slot's socket as long as nobody else does."""
+        for other in self._slots:
+            if other is not slot and not other.running.done():
+                with contextlib.suppress(LostError):
+                    await other.link.call("listen", slot=slot.number)
+                    return other.link
+        return None
+
+    async def _snapshots(self) -> list[Any]:
+        return await self._fleet.gather("snapshot")
+
+    # -- the end
+
+    async def _stop(self) -> None:
+        self._stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        slots = [slot for slot in self._slots if slot.process is not None]
+        for slot in slots:
+            with contextlib.suppress(LostError):
+                await slot.link.call("stop")
+        for each in self._sockets:
+            each.close()
+        await asyncio.gather(*[self._end(slot) for slot in slots])
+
+    async def _end(self, slot: _Slot) -> None:
+        join = slot.process.join
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, join, self._settings.shutdown_s + _KILL_AFTER_S)
+        if slot.process.exitcode is None:
+            _log.error("worker %d did not stop; it is killed", slot.number)
+            slot.process.kill()
+            await loop.run_in_executor(None, join)
+        slot.running.cancel()
+
+
+class _Slot:
+    """A place for a worker. `process`, `link` and `running` are those of the latest one."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.restarts = Restarts()
+        self.started_s = 0.0
+        self.process: Any = None
+        self.link: Link
+        self.running: asyncio.Future[None]
