@@ -42,6 +42,7 @@ holds for them. All others give the same bits everywhere ([numerics](../explanat
 #: Family -> heading.
 _TITLES = {
     "tree": "Forests",
+    "tree_packed": "Packed forests",
     "linear": "Linear models",
     "projection": "Projections",
     "activation": "Links and activations",
@@ -91,7 +92,7 @@ def _written(argument: Argument) -> bool:
 #: Arguments that kernels write: their answers, and arrays to scribble on.
 _WRITTEN = frozenset(
     {"out", "index", "problem", "position", "columns", "order", "similarity", "pairwise", "matrix", "step"}
-    | {"waiting", "bound"}
+    | {"waiting", "bound", "slot", "node", "packed_root", "size", "below", "place", "values", "lane", "reached"}
 )
 
 

@@ -39,6 +39,13 @@ _FAMILIES = {
             position i32[b], out f64[n,k]
         check_forest: split_index i32[m], left_child i32[m], tree_root i32[t], n_columns i64, n_leaves i64, out i64[2]
     """,
+    "tree_packed": """
+        forest_packed: x X[n,d], slot_column i32[s], slot_flags u8[s], node i32[q], packed_root i32[t], \
+            leaf_value L[l,v], tree_target i32[t], base L[k], shift i64, values X[b,s], position u32[b], lane u32[b], \
+            reached u32[b], out L[n,k]
+        pack_forest: split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], tree_root i32[t], \
+            size i32[m], below i32[m], place i32[m], slot i32[s], node i32[q], packed_root i32[t], out i64[2]
+    """,
     "linear": """
         matmul: x T[n,d], coef T[k,d], intercept T[k], out T[n,k]
         linear_in_order: x f32[n,d], coef f32[k,d], intercept f32[k], out f32[n,k]

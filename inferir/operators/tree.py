@@ -11,6 +11,13 @@ from inferir.operators._binder import Array, Binder, Value
 from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
+_LINE_WORDS = 16
+
+#: Nodes of a tree, on average, from which on its walk is long enough for packing to pay.
+_FEWEST_PACKED_NODES = 511
+
+#: Packing takes about 20 ns a node: of more nodes than this, a model would be long in loading.
+_MOST_PACKED_NODES = 1 << 22
 _RULES = (
     "",
     "expected split_index within the columns",
@@ -58,6 +65,31 @@ def _targets(b: Binder, n_trees: int, width: int, outputs: int) -> Array:
     return b.positions("tree_target", n_trees, outputs - width + 1, dtype="i32")
 
 
+def _packed(b: Binder, x: Value, nodes: list[Array], tree_root: Array) -> tuple[Array, Array, Array, int] | None:
+    """What `kernels.jit.tree_packed` makes of a forest, or None where it cannot, or where it would take long: slots as
+    4 * column + flags, nodes, roots, bits of a link that are the slot."""
+    split_index, threshold, left_child, node_flags, *_ = nodes
+    n_nodes, n_trees = len(left_child), len(tree_root)
+    if not _FEWEST_PACKED_NODES * n_trees < n_nodes <= _MOST_PACKED_NODES:
+        return None
+    words = 2 * threshold.itemsize // 4
+    size, below, place = (np.empty(n_nodes, np.int32) for _ in range(3))
+    slot, node = np.empty(4 * x.width, np.int32), _from_line(words * (n_nodes + n_trees))
+    packed_root, found = np.empty(n_trees, np.int32), np.empty(2, np.int64)
+    given = split_index, threshold, left_child, node_flags, tree_root
+    b.kernel(f"pack_forest_{x.dtype}")(*given, size, below, place, slot, node, packed_root, found)
+    if found[0] <= 0:
+        return None
+    return np.flatnonzero(slot >= 0).astype(np.int32), node, packed_root, int(found[1])
+
+
+def _from_line(n_words: int) -> Array:
+    """Words of 32 bits from the beginning of a cache line on: a pair of nodes never lies across two."""
+    words = np.zeros(n_words + _LINE_WORDS, np.int32)
+    first = -(words.ctypes.data // 4) % _LINE_WORDS
+    return words[first : first + n_words]
+
+
 def forest(b: Binder) -> Value:
     """Sum of leaves. Attributes: special; compare "f32" or "f64", the width in which rows meet thresholds."""
     x = b.input(("f32", "f64")[b.choice("compare", ("f32", "f64"))])
@@ -71,6 +103,15 @@ def forest(b: Binder) -> Value:
     nodes, tree_root, special = _nodes(b, x, len(leaf_value))
     depth = b.positions("tree_depth", len(tree_root), 2**16, dtype="i32")
     target = _targets(b, len(tree_root), leaf_value.shape[1], len(base))
+    packed = _packed(b, x, nodes, tree_root)
+    if packed:
+        slots, node, packed_root, shift = packed
+        lanes = [b.scratch("u32", BLOCK_ROWS) for _ in range(3)]
+        values = b.scratch(x.dtype, BLOCK_ROWS, len(slots))
+        return b.call(
+            f"forest_packed_{x.dtype}_{leaf}", x, slots // 4, (slots % 4).astype(np.uint8), node, packed_root,
+            leaf_value, target, base, shift, values, *lanes, width=len(base), dtype=leaf,
+        )  # fmt: skip
     return b.call(
         f"forest_{x.dtype}_{leaf}", x, *nodes, leaf_value, tree_root, depth, target, base, special,
         b.scratch("i32", BLOCK_ROWS), width=len(base), dtype=leaf,

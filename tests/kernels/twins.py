@@ -37,8 +37,11 @@ DTYPES = {
 }
 
 #: What kernels write; all else they only read, or scribble on.
-WRITTEN = ("out", "index", "problem")
-SCRATCH = ("position", "columns", "order", "similarity", "pairwise", "matrix", "step")
+WRITTEN = ("out", "index", "problem", "slot", "node", "packed_root")
+SCRATCH = (
+    *("position", "columns", "order", "similarity", "pairwise", "matrix", "step"),
+    *("size", "below", "place", "values", "lane", "reached"),
+)
 
 #: Whether Numba runs the bodies as plain Python (NUMBA_DISABLE_JIT=1): the same laws, fewer and smaller examples.
 INTERPRETED = bool(numba.config.DISABLE_JIT)
