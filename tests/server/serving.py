@@ -1,0 +1,146 @@
+"""Models to serve, and servers to serve them: in this process, or as `inferir serve` in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inferir.formats import apr
+from inferir.formats.spec import ColumnSpec, ModelSpec, OperatorSpec, TensorSpec
+from inferir.server.app import App
+from inferir.server.auth import Keys
+from inferir.server.run import open_socket, tls_context
+from inferir.server.settings import Settings
+
+START_S = 60
+
+
+def linear_model(
+    path: Path, *, name: str = "linear", version: str = "1", intercept: float = 0.0, pad_bytes: int = 8
+) -> str:
+    """A file whose model answers 2 a + b + intercept. `pad_bytes` of its tensors are used by nothing."""
+    tensors = (
+        _tensor("coef", np.array([[2.0, 1.0]])),
+        _tensor("intercept", np.array([float(intercept)])),
+        _tensor("pad", np.full(pad_bytes // 8, float(intercept))),
+    )
+    spec = ModelSpec(
+        name=name,
+        model_version=version,
+        model_type=1,
+        task="regression",
+        columns=(ColumnSpec("a"), ColumnSpec("b")),
+        operators=(OperatorSpec("linear", ("input",), "prediction", {}, {"coef": "coef", "intercept": "intercept"}),),
+        tensors={tensor.name: tensor for tensor in tensors},
+    )
+    apr.write(spec, path)
+    return str(path)
+
+
+def _tensor(name: str, array: np.ndarray[Any, Any]) -> TensorSpec:
+    return TensorSpec(name, "f64", array.shape, memoryview(array.tobytes()))
+
+
+# -- in this process
+
+
+@asynccontextmanager
+async def serving(*models: str, keys: Keys | None = None, **settings: Any) -> AsyncIterator[tuple[App, str]]:
+    """The server on this event loop, and its URL."""
+    chosen = Settings(**{"port": 0, "models": models, **settings})
+    app = App(chosen, keys or Keys({}))
+    listener = open_socket(chosen)
+    try:
+        for model in models:
+            await app.library.load(model)
+        app.loaded = True
+        await app.listen([listener], tls_context(chosen))
+        scheme = "https" if chosen.tls_certificate else "http"
+        yield app, f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        await app.stop()
+        listener.close()
+
+
+# -- in a process of its own
+
+
+@dataclass
+class Process:
+    """`inferir serve`, running."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def workers(self) -> list[int]:
+        """Process ids of workers: children that multiprocessing spawned to run code."""
+        found = []
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in map(int, children.split()):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+        return found
+
+
+@contextmanager
+def process(log: Path, *arguments: object, environ: dict[str, str] | None = None) -> Iterator[Process]:
+    """`inferir serve ARGUMENTS --port 0`, once it says that it serves; it ends with the block."""
+    command = [sys.executable, "-m", "inferir", "serve", *map(str, arguments), "--port", "0"]
+    with open(log, "wb") as output:
+        started = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(environ or {})})
+    try:
+        yield Process(started, _port(started, log), log)
+    finally:
+        started.terminate()
+        try:
+            started.wait(START_S)
+        finally:
+            started.kill()
+
+
+def _port(started: subprocess.Popen[bytes], log: Path) -> int:
+    end_s = time.monotonic() + START_S
+    while time.monotonic() < end_s and started.poll() is None:
+        found = re.search(r"serving on https?://\S+:(\d+)", log.read_text())
+        if found:
+            return int(found[1])
+        time.sleep(0.05)
+    raise AssertionError(f"the server did not start: {log.read_text()}")
+
+
+async def eventually(condition: Any, within_s: float = 20.0) -> None:
+    """Wait for a condition, which may be a coroutine function."""
+    end_s = time.monotonic() + within_s
+    while True:
+        found = condition()
+        if await found if asyncio.iscoroutine(found) else found:
+            return
+        assert time.monotonic() < end_s, f"not within {within_s} s: {condition}"
+        await asyncio.sleep(0.05)
+
+
+def read_raw(answer: bytes) -> tuple[int, Sequence[str], bytes]:
+    """Status, header lines and body of one answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    return int(lines[0].split()[1]), lines[1:], body
