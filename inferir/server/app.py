@@ -15,7 +15,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -34,9 +34,13 @@ from inferir.server.handlers.predict import PredictHandler
 from inferir.server.library import Library
 from inferir.server.observer import Telemetry
 from inferir.server.parts import Admin, Parts
+from inferir.server.protocols.oip import grpc
 from inferir.server.registry import ModelVersion, Registry
 from inferir.server.routes import Route, Router
 from inferir.server.settings import Settings, default_concurrency
+
+if TYPE_CHECKING:
+    from inferir.server.protocols.oip.grpc.server import GrpcServer
 
 __all__ = ["App", "api_routes"]
 
@@ -91,6 +95,8 @@ class App:
         )
         self.router = Router(api_routes(self.parts))
         self.gate = Gate(self.router, keys, self.admission, self.telemetry, timeout_s=settings.timeout_s)
+        self._keys = keys
+        self._grpc: GrpcServer | None = None
         self._runner: web.ServerRunner | None = None
         self._sites: dict[int, list[web.SockSite]] = {}
 
@@ -137,6 +143,7 @@ class App:
             )
             self._runner = web.ServerRunner(server, shutdown_timeout=self.settings.shutdown_s)
             await self._runner.setup()
+            self._grpc = await grpc.start(self.parts, self._keys)
         for each in sockets:
             site = web.SockSite(self._runner, each, ssl_context=context, backlog=_BACKLOG)
             await site.start()
@@ -153,6 +160,8 @@ class App:
         if self._runner is not None:
             for key in list(self._sites):
                 await self.release(key)
+            if self._grpc is not None:
+                await self._grpc.stop(self.settings.shutdown_s)
             await self._drain()
             await self._runner.cleanup()
         self.library.close()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from inferir import __version__
 from inferir.server.dataplane import Answers
+from inferir.server.deadlines import tighten
 from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
 from inferir.server.parts import Parts
 from inferir.server.protocols.oip import rest
@@ -123,49 +123,57 @@ class OipHandlers:
 
     def infer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         version = self.find(exchange)
-        signature = self.signature(version)
         started_s = monotonic()
         header_length = exchange.headers.get(rest.HEADER_LENGTH)
-        request = rest.decode(exchange.body, header_length, signature.inputs)
-        wanted = signature.wanted(request.outputs, request.binary)
-        if request.timeout_s is not None:
-            exchange.deadline_s = min(exchange.deadline_s, exchange.started_s + request.timeout_s)
-        decoded_s = monotonic()
-        rows = version.model.encode(signature.rows(request.inputs))
-        exchange.stages[DESERIALIZE] = decoded_s - started_s
-        exchange.stages[PREPROCESS] = monotonic() - decoded_s
-        finish = partial(self._reply, exchange, signature, request.id, wanted)
-        answers = self._parts.plane.predict(exchange, version, rows, signature.faces_of(wanted))
-        return finish(answers) if isinstance(answers, Answers) else _later(answers, finish)
+        request = rest.decode(exchange.body, header_length, self.signature(version).inputs)
+        exchange.stages[DESERIALIZE] = monotonic() - started_s
 
-    def _reply(
+        def encoded(version: ModelVersion, wanted: Sequence[rest.Wanted], outputs: Any) -> Reply:
+            body, header_length = rest.encode(version.name, version.version, request.id, wanted, outputs)
+            return _http_reply(exchange.headers.get("Accept-Encoding", ""), body, header_length)
+
+        return self.ask(exchange, version, request, encoded)
+
+    def ask(
         self,
         exchange: Exchange,
-        signature: Signature,
-        request_id: str | None,
-        wanted: tuple[rest.Wanted, ...],
-        answers: Answers,
-    ) -> Reply:
+        version: ModelVersion,
+        request: rest.InferRequest,
+        encoded: Callable[[ModelVersion, Sequence[rest.Wanted], Any], Reply],
+    ) -> Reply | Awaitable[Reply]:
+        """Ask a model for what was read; `encoded` writes the outputs down, in the form that the caller speaks."""
         started_s = monotonic()
-        outputs = signature.answers(wanted, answers.faces)
-        answered_s = monotonic()
-        version = answers.version
-        body, header_length = rest.encode(version.name, version.version, request_id, wanted, outputs)
-        headers = {} if header_length is None else {rest.HEADER_LENGTH: str(header_length)}
-        encoding = exchange.headers.get("Accept-Encoding", "")
-        if encoding in _COMPRESSIONS and len(body) >= _COMPRESS_FROM_BYTES:
-            compressor = zlib.compressobj(1, wbits=_COMPRESSIONS[encoding])
-            body = compressor.compress(body) + compressor.flush()
-            headers["Content-Encoding"] = encoding
-        exchange.stages[POSTPROCESS] = answered_s - started_s
-        exchange.stages[SERIALIZE] = monotonic() - answered_s
-        content_type = JSON if header_length is None else "application/octet-stream"
-        return Reply(body, content_type=content_type, headers=headers)
+        signature = self.signature(version)
+        wanted = signature.wanted(request.outputs, request.binary)
+        if request.timeout_s is not None:
+            tighten(exchange, request.timeout_s)
+        rows = version.model.encode(signature.rows(request.inputs))
+        exchange.stages[PREPROCESS] = monotonic() - started_s
+        answers = self._parts.plane.predict(exchange, version, rows, signature.faces_of(wanted))
+
+        def finish(answers: Answers) -> Reply:
+            answered_s = monotonic()
+            outputs = signature.answers(wanted, answers.faces)
+            listed_s = monotonic()
+            reply = encoded(answers.version, wanted, outputs)
+            exchange.stages[POSTPROCESS] = listed_s - answered_s
+            exchange.stages[SERIALIZE] = monotonic() - listed_s
+            return reply
+
+        return finish(answers) if isinstance(answers, Answers) else _later(answers, finish)
 
 
-async def _later(answers: Awaitable[Answers], finish: Any) -> Reply:
-    reply: Reply = finish(await answers)
-    return reply
+async def _later(answers: Awaitable[Answers], finish: Callable[[Answers], Reply]) -> Reply:
+    return finish(await answers)
+
+
+def _http_reply(accept_encoding: str, body: bytes, header_length: int | None) -> Reply:
+    headers = {} if header_length is None else {rest.HEADER_LENGTH: str(header_length)}
+    if accept_encoding in _COMPRESSIONS and len(body) >= _COMPRESS_FROM_BYTES:
+        compressor = zlib.compressobj(1, wbits=_COMPRESSIONS[accept_encoding])
+        body = compressor.compress(body) + compressor.flush()
+        headers["Content-Encoding"] = accept_encoding
+    return Reply(body, content_type=JSON if header_length is None else "application/octet-stream", headers=headers)
 
 
 def metadata_of(version: ModelVersion, signature: Signature, parts: Parts) -> ModelMetadata:

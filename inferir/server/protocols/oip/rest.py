@@ -38,7 +38,7 @@ from inferir.server.protocols.oip.messages import (
 )
 from inferir.server.protocols.oip.tensors import Tensor, tensor_from_bytes, tensor_from_json
 
-__all__ = ["HEADER_LENGTH", "InferRequest", "Wanted", "decode", "encode", "flat", "shape_of"]
+__all__ = ["HEADER_LENGTH", "InferRequest", "Wanted", "decode", "encode", "flat", "shape_of", "timeout_s"]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -154,7 +154,7 @@ def _request(head: memoryview, tail: memoryview, has_tail: bool) -> InferRequest
     outputs = tuple(_wanted(output, binary) for output in body.outputs) if body.outputs else None
     if outputs:
         _check_once("output", [output.name for output in outputs])
-    return InferRequest(body.id, tuple(inputs), outputs, binary, _timeout_s(body.parameters))
+    return InferRequest(body.id, tuple(inputs), outputs, binary, timeout_s(body.parameters))
 
 
 def _raw(data: memoryview, inputs: Sequence[TensorMetadata]) -> InferRequest:
@@ -208,7 +208,7 @@ def _flag(parameters: Parameters | None, name: str, default: bool) -> bool:
     return value
 
 
-def _timeout_s(parameters: Parameters | None) -> float | None:
+def timeout_s(parameters: Parameters | None) -> float | None:
     """`timeout` of the scheduling extension, which counts microseconds; 0 is none."""
     value = (parameters or {}).get("timeout", 0)
     if type(value) is not int or value < 0:
