@@ -41,6 +41,7 @@ __all__ = [
     "error_body",
     "labels",
     "read",
+    "refusal",
     "reply",
 ]
 
@@ -148,9 +149,7 @@ def check_model(model_id: str | None, name: str, version: str) -> None:
         raise UnknownModelError(f"expected model {name!r} or {name + '@' + version!r}, got {model_id!r}")
 
 
-def encode(
-    request: Request, columns: PlainColumns, refused: dict[int, InferirError] | None = None
-) -> memoryview[float]:
+def encode(request: Request, columns: PlainColumns, refused: dict[int, InferirError] | None = None) -> memoryview[Any]:
     """The rows of a request as numbers, row after row, flat, of the format `columns.typecode`.
 
     refused  None: the first bad instance is raised, and its message names the instance of a batch. A dict: a bad
@@ -261,10 +260,14 @@ def reply(
         return {"predictions": said, **about}
     rest = iter(said)
     merged = [
-        {"index": index, **_fault(refused[index])} if index in refused else next(rest)
-        for index in range(len(request.instances))
+        refusal(refused[index], index) if index in refused else next(rest) for index in range(len(request.instances))
     ]
-    return {"predictions": merged, "error_count": len(refused), **about}
+    return {"predictions": merged, **about, "error_count": len(refused)}
+
+
+def refusal(error: BaseException, index: int) -> dict[str, Any]:
+    """What stands in the place of an instance that has no answer."""
+    return {"index": index, **_fault(error)}
 
 
 def error_body(error: BaseException, request_id: str) -> dict[str, str]:

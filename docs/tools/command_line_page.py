@@ -44,7 +44,11 @@ def page() -> str:
     for name in COMMANDS:
         command = commands.get_command(context, name)
         assert command is not None
-        parts.append(_command(name, command))
+        if isinstance(command, click.Group):
+            parts.append(f"## {name}\n\n{_help(command)[0]}")
+            parts.extend("#" + _command(f"{name} {part}", each) for part, each in command.commands.items())
+        else:
+            parts.append(_command(name, command))
     codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in EXIT_CODES.items())
     return "\n".join([*parts, _END + codes])
 

@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "predict": ("predict:predict", "Answer the rows of a data file of any size."),
     "serve": ("serve:serve", "Serve models over HTTP."),
     "bench": ("bench:bench", "Measure the time a model takes per row."),
+    "package": ("package:package", "Make what is deployed to AWS Lambda."),
+    "lambda": ("lambda_:lambda_", "Run a package for AWS Lambda on this machine."),
     "keygen": ("signing:keygen", "Make a pair of keys to sign models with."),
     "sign": ("signing:sign", "Sign an .apr file."),
     "verify": ("signing:verify", "Check that an .apr file is whole, and who signed it."),

@@ -16,9 +16,9 @@ import click
 
 from inferir.errors import InferirError
 
-__all__ = ["DIFFERS", "EXIT_CODES", "exit_code_help", "report"]
+__all__ = ["DIFFERS", "EXIT_CODES", "FAILED", "exit_code_help", "report"]
 
-DIFFERS = 1
+DIFFERS = FAILED = 1
 _BUG = 70
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -26,7 +26,7 @@ _BROKEN_PIPE = 141
 #: Exit code -> meaning. Those of errors are 10 and the number of the error's code.
 EXIT_CODES: Mapping[int, str] = {
     0: "done",
-    DIFFERS: "check, demo: the answers differ by more than the contract allows",
+    DIFFERS: "check, demo: the answers differ by more than the contract allows; lambda: the function failed",
     2: "the command line is wrong",
     11: "E001: not an .apr file, truncated, or with bad metadata",
     12: "E002: the bytes changed after they were written",

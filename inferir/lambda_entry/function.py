@@ -1,0 +1,98 @@
+"""A function in Lambda: a handler, and everything that happens around an answer. Both runtimes call `respond`."""
+
+from __future__ import annotations
+
+from time import time
+
+from inferir.errors import InferirError
+from inferir.lambda_entry import events
+from inferir.lambda_entry.errors import RequestError, stack_of
+from inferir.lambda_entry.metrics import emf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from inferir.lambda_entry.handler import LambdaHandler
+    from inferir.lambda_entry.logs import Logger
+    from inferir.lambda_entry.settings import Settings
+
+__all__ = ["Call", "Function"]
+
+
+class Call:
+    """What is known about an event beside the event."""
+
+    __slots__ = ("arn", "deadline_ms", "request_id", "streams", "trace_id")
+
+    def __init__(
+        self, request_id: str, deadline_ms: float, arn: str = "", trace_id: str = "", streams: bool = False
+    ) -> None:
+        self.request_id, self.deadline_ms, self.arn, self.trace_id = request_id, deadline_ms, arn, trace_id
+        #: Whether an answer may be a stream.
+        self.streams = streams
+
+    def remaining_ms(self) -> float:
+        """Time until nobody waits any more; infinite where there is no deadline."""
+        return self.deadline_ms - time() * 1e3 if self.deadline_ms else float("inf")
+
+
+class Function:
+    """Answers events with `handler`; logs and counts."""
+
+    def __init__(self, handler: LambdaHandler, logger: Logger, settings: Settings) -> None:
+        self.handler, self.logger, self.settings = handler, logger, settings
+
+    def respond(self, event: Any, call: Call) -> Any:
+        """The answer to a decoded event, ready for JSON. Raises what Lambda is to hear of as an error."""
+        self.begin(call)
+        try:
+            return events.answer(event, self, call)
+        except (InferirError, RequestError) as error:
+            self.logger.write("WARN", "function:respond", str(error), exception_name=type(error).__name__)
+            raise
+        except Exception as error:
+            self.log_unexpected(error)
+            raise
+        finally:
+            self._end()
+
+    def begin(self, call: Call) -> None:
+        """Let log lines say which event they are about."""
+        root = call.trace_id.partition(";")[0].removeprefix("Root=")
+        about = self.logger.invocation = {"function_request_id": call.request_id, "cold_start": self.handler.cold}
+        if call.arn:
+            about["function_arn"] = call.arn
+        if root:
+            about["xray_trace_id"] = root
+        self._before = self.handler.counters.copy()
+
+    def log_unexpected(self, error: BaseException) -> None:
+        """A bug, or a machine that gave up: the log has all of it, the caller only that it happened."""
+        self.logger.write(
+            "ERROR",
+            "function:respond",
+            f"{type(error).__name__}: {error}",
+            exception_name=type(error).__name__,
+            exception="".join(stack_of(error)),
+        )
+
+    def _end(self) -> None:
+        namespace = self.settings.metrics_namespace
+        if namespace:
+            now, before = self.handler.counters, self._before
+            values: dict[str, tuple[float, str]] = {
+                "Requests": (now.requests - before.requests, "Count"),
+                "Failures": (now.failures - before.failures, "Count"),
+                "Instances": (now.instances - before.instances, "Count"),
+                "FailedInstances": (now.failed_instances - before.failed_instances, "Count"),
+                "Latency": (round(now.latency_ms - before.latency_ms, 3), "Milliseconds"),
+            }
+            if now.cold_starts > before.cold_starts:
+                values["ColdStart"] = (1, "Count")
+            model = self.handler.model
+            dimensions = {"function_name": self.settings.function_name, "service": self.logger.about["service"]}
+            about = {"model_id": model.name, "model_version": model.version}
+            about["function_request_id"] = self.logger.invocation["function_request_id"]
+            self.logger.write_text(emf(namespace, dimensions, values, **about))
+        self.logger.invocation = {}

@@ -1,0 +1,96 @@
+"""The loop: next event, answer, post. All that ends it is the Runtime API, or a signal."""
+
+from __future__ import annotations
+
+import os
+from time import sleep
+
+from inferir.lambda_entry import jsontext, protocol
+from inferir.lambda_entry.errors import UnmarshalError, stack_of, wire_type
+from inferir.lambda_entry.function import Call, Function
+from inferir.lambda_entry.protocol import MAX_RESPONSE_BYTES, Invocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from inferir.lambda_entry.client import Connection
+    from inferir.lambda_entry.protocol import Reply
+
+__all__ = ["run"]
+
+#: Answers to `next` in a row that are no event, before a new process is better than another try.
+_MOST_REFUSALS = 5
+
+
+def run(connection: Connection, function: Function) -> NoReturn:
+    """Answer events until there are none. Raises SystemExit, ConnectionLostError."""
+    next_event = protocol.get(connection.host, "invocation/next")
+    refusals = 0
+    while True:
+        reply = connection.exchange(next_event)
+        if reply.status == 200:
+            refusals = 0
+            answer(connection, function, protocol.invocation(reply))
+            continue
+        refusals += 1
+        function.logger.write("ERROR", "loop:run", f"expected the next event, got status {reply.status}")
+        if reply.status in (403, 500) or refusals == _MOST_REFUSALS:
+            raise SystemExit(1)
+        sleep(0.1 * refusals)
+
+
+def answer(connection: Connection, function: Function, event: Invocation) -> None:
+    """Answer one event: with a response, or with an error if there is none. Never with both."""
+    _set_trace(event.trace_id)
+    path = f"invocation/{event.request_id}/"
+    try:
+        body, content_type = _response(function, event)
+    except Exception as error:
+        document = protocol.error_document(str(error), type(error).__name__, stack_of(error), event.request_id)
+        request = protocol.post_error(connection.host, path + "error", wire_type(error), document, event.echo)
+    else:
+        if not isinstance(body, bytes):
+            head = protocol.post_streamed(connection.host, path + "response", event.echo, content_type)
+            _check(connection.stream(head, body, body.end), function)
+            return
+        request = protocol.post(connection.host, path + "response", body, event.echo, content_type)
+        if len(body) > MAX_RESPONSE_BYTES:
+            request = _too_large(connection.host, path + "error", event, len(body))
+    _check(connection.exchange(request), function)
+
+
+def _response(function: Function, event: Invocation) -> tuple[Any, str]:
+    """Body and content type of the answer; the body is bytes, or a stream of them."""
+    try:
+        value = jsontext.loads(event.body)
+    except ValueError as error:
+        raise UnmarshalError(str(error)) from None
+    value = function.respond(value, Call(event.request_id, event.deadline_ms, event.arn, event.trace_id, streams=True))
+    if hasattr(value, "content_type"):
+        return value, value.content_type
+    return jsontext.dumps(value).encode("ascii"), "application/json"
+
+
+def _too_large(host: str, path: str, event: Invocation, length: int) -> bytes:
+    text = f"expected a response of at most {MAX_RESPONSE_BYTES} bytes, got {length}"
+    document = protocol.error_document(text, "Function.ResponseSizeTooLarge", [], event.request_id)
+    return protocol.post_error(host, path, "Function.ResponseSizeTooLarge", document, event.echo)
+
+
+def _check(reply: Reply, function: Function) -> None:
+    """What the Runtime API said about an answer. A second answer would not help, so only 500 has consequences."""
+    if reply.status == 500:
+        raise SystemExit(1)
+    if reply.status >= 300:
+        late = " (too late)" if reply.status == 410 else ""
+        said = reply.body[:200].decode("utf-8", "replace")
+        function.logger.write("WARN", "loop:answer", f"the answer was refused with status {reply.status}{late}: {said}")
+
+
+def _set_trace(trace_id: str) -> None:
+    """Libraries that call other services look for the trace in the environment."""
+    if trace_id:
+        os.environ["_X_AMZN_TRACE_ID"] = trace_id
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
