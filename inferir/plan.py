@@ -9,7 +9,7 @@ what lies between first and last step, and is what a thread works on. The answer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,12 +24,84 @@ from inferir.program.native import NativeRunner
 from inferir.program.problems import RowError
 from inferir.program.steps import Program, trim
 
-__all__ = ["CHUNK_ROWS", "FACES", "Plan"]
+__all__ = ["CHUNK_ROWS", "FACES", "Plan", "ProgramRunner", "bind", "program_for"]
 
 FACES = ("prediction", "probabilities", "raw", "transformed")
 
 #: Rows that go through all steps before the next ones do.
 CHUNK_ROWS = 4096
+
+
+def bind(spec: ModelSpec, kernels: Kernels, dtype: str, proved: set[str]) -> tuple[Draft, dict[str, Value]]:
+    """All operators of a model, bound for rows of `dtype`: what was written down, and every value by its name.
+
+    `proved` are operators whose tensors have been checked before; this model's are added.
+    """
+    draft = Draft([column.name for column in spec.columns], dtype)
+    values = {"input": draft.rows}
+    for operator in spec.operators:
+        bind_operator = OPERATORS.get(operator.op)
+        if bind_operator is None:
+            raise UnsupportedModelError(f"operator {operator.op!r} is not one of {', '.join(sorted(OPERATORS))}")
+        missing = [name for name in operator.inputs if name not in values]
+        if missing or not operator.inputs:
+            raise ModelLoadError(f"operator {operator.op!r}: expected inputs computed before it, got {missing}")
+        inputs = [values[name] for name in operator.inputs]
+        values[operator.output] = bind_operator(Binder(operator, spec.tensors, inputs, draft, proved, kernels))
+    return draft, values
+
+
+def program_for(draft: Draft, result: Value) -> Program:
+    """The steps that lead to `result`."""
+    needed: set[int] = {result.number}
+    kept: list[BoundStep] = []
+    for bound in reversed(draft.steps):
+        if bound.writes in needed:
+            needed.update(bound.reads)
+            kept.append(bound)
+    return trim(draft.buffers, [bound.step for bound in reversed(kept)], result.buffer)
+
+
+class ProgramRunner:
+    """`program` over the kernels of one backend, chunk by chunk."""
+
+    def __init__(self, program: Program, arrays: Sequence[Array], kernels: Kernels) -> None:
+        self._runner: ArrayRunner | NativeRunner
+        if kernels.library is None:
+            self._runner = ArrayRunner(program, arrays, kernels)
+        else:
+            self._runner = NativeRunner(program, arrays, kernels.library, BLOCK_ROWS, CHUNK_ROWS)
+        dtype, dims = program.buffers[program.result]
+        self._dtype, self._dims = NUMPY[dtype], dims[1:]
+
+    @property
+    def one(self) -> Callable[..., Array] | None:
+        """`NativeRunner.one`, where the backend runs programs in one call."""
+        return self._runner.one if isinstance(self._runner, NativeRunner) else None
+
+    def run(self, rows: Array, pool: ThreadPoolExecutor | None = None) -> Array:
+        """The result for `rows` (n, columns), C-contiguous and of the program's dtype: (n, ...).
+
+        Raises InvalidInputError with the row's number where an operator cannot take a row.
+        """
+        n = len(rows)
+        if n <= CHUNK_ROWS:
+            return self._run(rows, 0)
+        out = np.empty((n, *self._dims), self._dtype)
+
+        def chunk(start: int) -> None:
+            out[start : start + CHUNK_ROWS] = self._run(rows[start : start + CHUNK_ROWS], start)
+
+        starts = range(0, n, CHUNK_ROWS)
+        for _ in pool.map(chunk, starts) if pool else map(chunk, starts):
+            pass
+        return out
+
+    def _run(self, rows: Array, start: int) -> Array:
+        try:
+            return self._runner(rows)
+        except RowError as problem:
+            raise InvalidInputError(f"row {start + problem.row}, {problem.text}") from None
 
 
 class Plan:
@@ -42,31 +114,15 @@ class Plan:
 
     def __init__(self, spec: ModelSpec, kernels: Kernels, dtype: str, proved: set[str] | None = None) -> None:
         self.dtype = dtype
-        draft = Draft([column.name for column in spec.columns], dtype)
-        values = {"input": draft.rows}
-        proved = set() if proved is None else proved
-        for operator in spec.operators:
-            bind = OPERATORS.get(operator.op)
-            if bind is None:
-                raise UnsupportedModelError(f"operator {operator.op!r} is not one of {', '.join(sorted(OPERATORS))}")
-            missing = [name for name in operator.inputs if name not in values]
-            if missing or not operator.inputs:
-                raise ModelLoadError(f"operator {operator.op!r}: expected inputs computed before it, got {missing}")
-            inputs = [values[name] for name in operator.inputs]
-            values[operator.output] = bind(Binder(operator, spec.tensors, inputs, draft, proved, kernels))
+        draft, values = bind(spec, kernels, dtype, set() if proved is None else proved)
         self.demands = draft.demands
         self.arrays = draft.arrays
         self._values = {face: values[face] for face in FACES if face in values}
         if not self._values:
             raise ModelLoadError(f"expected an operator whose output is one of {', '.join(FACES)}; there is none")
         self._check_classes(spec)
-        self.programs = {face: _program(draft, value) for face, value in self._values.items()}
-        self._runners = {face: self._runner(program, kernels) for face, program in self.programs.items()}
-
-    def _runner(self, program: Program, kernels: Kernels) -> ArrayRunner | NativeRunner:
-        if kernels.library is None:
-            return ArrayRunner(program, self.arrays, kernels)
-        return NativeRunner(program, self.arrays, kernels.library, BLOCK_ROWS, CHUNK_ROWS)
+        self.programs = {face: program_for(draft, value) for face, value in self._values.items()}
+        self._runners = {face: ProgramRunner(program, self.arrays, kernels) for face, program in self.programs.items()}
 
     def _check_classes(self, spec: ModelSpec) -> None:
         """Where there are classes, predictions are positions among them and probabilities have a column for each."""
@@ -91,44 +147,12 @@ class Plan:
     def single(self, face: str) -> Callable[..., Array] | None:
         """`NativeRunner.one` of a face, where the backend runs programs in one call."""
         runner = self._runners.get(face)
-        return runner.one if isinstance(runner, NativeRunner) else None
+        return runner.one if runner else None
 
     def value(self, face: str) -> Value:
         """Width and dtype of a face's answer."""
         return self._values[face]
 
     def run(self, face: str, rows: Array, pool: ThreadPoolExecutor | None = None) -> Array:
-        """The answer `face` for `rows` (n, columns), C-contiguous and of the plan's dtype: (n, width).
-
-        Raises InvalidInputError with the row's number where an operator cannot take a row.
-        """
-        n = len(rows)
-        if n <= CHUNK_ROWS:
-            return self._run(face, rows, 0)
-        value = self._values[face]
-        out = np.empty((n, value.width), NUMPY[value.dtype])
-
-        def chunk(start: int) -> None:
-            out[start : start + CHUNK_ROWS] = self._run(face, rows[start : start + CHUNK_ROWS], start)
-
-        starts = range(0, n, CHUNK_ROWS)
-        for _ in pool.map(chunk, starts) if pool else map(chunk, starts):
-            pass
-        return out
-
-    def _run(self, face: str, rows: Array, start: int) -> Array:
-        try:
-            return self._runners[face](rows)
-        except RowError as problem:
-            raise InvalidInputError(f"row {start + problem.row}, {problem.text}") from None
-
-
-def _program(draft: Draft, result: Value) -> Program:
-    """The steps that lead to `result`."""
-    needed: set[int] = {result.number}
-    kept: list[BoundStep] = []
-    for bound in reversed(draft.steps):
-        if bound.writes in needed:
-            needed.update(bound.reads)
-            kept.append(bound)
-    return trim(draft.buffers, [bound.step for bound in reversed(kept)], result.buffer)
+        """The answer `face` for `rows`, as `ProgramRunner.run`: (n, width)."""
+        return self._runners[face].run(rows, pool)
