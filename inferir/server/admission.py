@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 __all__ = ["DEADLINE_INFEASIBLE", "DRAINING", "EXPIRED", "QUEUE_FULL", "REASONS", "Admission", "FixedLimit", "Limit"]
 
@@ -48,7 +48,7 @@ class FixedLimit:
 class Admission:
     """Counts requests in work and keeps those that wait.
 
-    A waiting request is a callable: it is called when it is admitted.
+    A waiting request is a callable, called when its turn comes. It says whether somebody is still there to take it.
     """
 
     def __init__(self, limit: Limit, max_queue: int) -> None:
@@ -56,7 +56,7 @@ class Admission:
         self.max_queue = max_queue
         self.in_work = 0
         self.draining = False
-        self._waiting: deque[Callable[[], Any]] = deque()
+        self._waiting: deque[Callable[[], bool]] = deque()
 
     @property
     def queue_depth(self) -> int:
@@ -75,18 +75,19 @@ class Admission:
             return ""
         return QUEUE_FULL if self.max_queue else CONCURRENCY_LIMIT
 
-    def wait(self, admitted: Callable[[], Any]) -> None:
-        """Wait for a place; `admitted` is called with it taken."""
+    def wait(self, admitted: Callable[[], bool]) -> None:
+        """Wait for a place, behind all that wait already."""
         self._waiting.append(admitted)
 
-    def give_up(self, admitted: Callable[[], Any]) -> None:
+    def give_up(self, admitted: Callable[[], bool]) -> None:
         """Wait no longer."""
-        self._waiting.remove(admitted)
+        if admitted in self._waiting:
+            self._waiting.remove(admitted)
 
     def leave(self, seconds: float) -> None:
         """A request is done after `seconds` in work; whoever waits longest takes its place."""
         self.in_work -= 1
         self.limit.observe(seconds, self.in_work)
         while self._waiting and self.in_work < self.limit.limit:
-            self.in_work += 1
-            self._waiting.popleft()()
+            if self._waiting.popleft()():
+                self.in_work += 1

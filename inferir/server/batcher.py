@@ -82,7 +82,7 @@ class Batcher:
     def _ran(self, batch: list[_Waiting], future: asyncio.Future[Any]) -> None:
         try:
             self._done(batch, *future.result())
-        except BaseException as error:  # a bug, or the executor is shut down: whoever waits has to know
+        except BaseException as error:  # the executor is shut down
             for each in batch:
                 if not each.answer.done():
                     each.answer.set_exception(error)
@@ -121,6 +121,8 @@ class Batcher:
             answers: list[Any] = _split(ask(model, joined, faces), [len(each.rows) for each in batch])
         except InferirError:
             answers = [_alone(model, each) for each in batch]
+        except Exception as error:  # a bug: whoever waits has to know
+            answers = [error] * len(batch)
         return answers, started_s, monotonic() - started_s
 
     def _done(self, batch: list[_Waiting], answers: list[Any], started_s: float, seconds: float) -> None:

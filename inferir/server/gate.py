@@ -117,8 +117,11 @@ class Gate:
         loop = asyncio.get_running_loop()
         admitted: asyncio.Future[None] = loop.create_future()
 
-        def enter() -> None:
+        def enter() -> bool:
+            if admitted.done():
+                return False
             admitted.set_result(None)
+            return True
 
         queued_s = monotonic()
         admission.wait(enter)
@@ -126,10 +129,10 @@ class Gate:
         try:
             await admitted
         except asyncio.CancelledError:
-            if admitted.done() and not admitted.cancelled():  # the turn came together with the end
-                admission.leave(0.0)
-            elif not admitted.done() or admitted.cancelled():
+            if admitted.cancelled():
                 admission.give_up(enter)
+            else:  # the turn came, and nobody is there to take it
+                admission.leave(0.0)
             raise
         except DeadlineError:
             admission.give_up(enter)

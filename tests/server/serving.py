@@ -58,8 +58,8 @@ def _tensor(name: str, array: np.ndarray[Any, Any]) -> TensorSpec:
 
 @asynccontextmanager
 async def serving(*models: str, keys: Keys | None = None, **settings: Any) -> AsyncIterator[tuple[App, str]]:
-    """The server on this event loop, and its URL."""
-    chosen = Settings(**{"port": 0, "models": models, **settings})
+    """The server on this event loop, and its URL. What it is tested for needs no compiled kernels."""
+    chosen = Settings(**{"port": 0, "models": models, "backend": "reference", **settings})
     app = App(chosen, keys or Keys({}))
     listener = open_socket(chosen)
     try:
@@ -95,10 +95,10 @@ class Process:
     def workers(self) -> list[int]:
         """Process ids of workers: children that multiprocessing spawned to run code."""
         found = []
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        for pid in map(int, children.split()):
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
+        for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for pid in map(int, children.read_text().split()):
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
         return found
 
 

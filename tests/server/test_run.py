@@ -1,0 +1,164 @@
+"""Starting and stopping `inferir serve`: addresses, TLS, signals, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import json
+import signal
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from inferir.errors import FileAccessError, InvalidInputError
+from inferir.server.run import check, open_socket
+from inferir.server.settings import Settings
+from tests.server.serving import linear_model, process, serving
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.9.9.9"])
+def test_loopback_needs_no_keys(host: str) -> None:
+    assert not check(Settings(host=host))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.com"])
+def test_other_addresses_need_keys_or_a_word(host: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="expected API keys, as the server listens on"):
+        check(Settings(host=host))
+    assert not check(Settings(host=host, insecure=True))
+    assert check(Settings(host=host, api_keys="k infer me; l read you"))
+    keys = tmp_path / "keys"
+    keys.write_text("# nobody\n")
+    with pytest.raises(InvalidInputError, match="at least one key"):
+        check(Settings(host=host, api_keys_file=str(keys)))
+    with pytest.raises(FileAccessError):
+        check(Settings(host=host, api_keys_file=str(tmp_path / "missing")))
+
+
+def test_a_port_that_is_taken() -> None:
+    taken = open_socket(Settings(port=0))
+    taken.listen()
+    with pytest.raises(InvalidInputError, match="expected an address to listen on"):
+        open_socket(Settings(port=taken.getsockname()[1]))
+    taken.close()
+
+
+# -- TLS
+
+
+def certificate(
+    folder: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A certificate for 127.0.0.1 and its key, also as PEM files; signed by itself where no issuer is given."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .sign(issuer[1] if issuer else key, hashes.SHA256())
+    )
+    (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{name}.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return made, key
+
+
+def test_mutual_tls(tmp_path: Path) -> None:
+    authority = certificate(tmp_path, "ca")
+    for name in ("server", "client"):
+        certificate(tmp_path, name, authority)
+    certificate(tmp_path, "stranger")
+    path = linear_model(tmp_path / "m.apr")
+    settings = {
+        "tls_certificate": str(tmp_path / "server.pem"),
+        "tls_key": str(tmp_path / "server.key"),
+        "tls_client_ca": str(tmp_path / "ca.pem"),
+    }
+
+    async def main() -> None:
+        async with serving(path, **settings) as (_, url), aiohttp.ClientSession(url) as client:
+
+            async def ask(who: str | None) -> int:
+                context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+                if who:
+                    context.load_cert_chain(tmp_path / f"{who}.pem", tmp_path / f"{who}.key")
+                async with client.post("/predict", json={"features": [1, 2]}, ssl=context) as response:
+                    return response.status
+
+            assert await ask("client") == 200
+            for who in ("stranger", None):
+                with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+                    await ask(who)
+
+    asyncio.run(main())
+
+
+def test_a_certificate_that_is_none(tmp_path: Path) -> None:
+    from inferir.server.run import tls_context
+
+    certificate(tmp_path, "a")
+    certificate(tmp_path, "b")
+    mixed = Settings(tls_certificate=str(tmp_path / "a.pem"), tls_key=str(tmp_path / "b.key"))
+    with pytest.raises(InvalidInputError, match="expected a certificate and its key"):
+        tls_context(mixed)
+    with pytest.raises(FileAccessError):
+        tls_context(Settings(tls_certificate="missing.pem", tls_key="missing.key"))
+
+
+# -- the command
+
+
+def test_it_stops_when_it_is_told(tmp_path: Path) -> None:
+    path = linear_model(tmp_path / "m.apr")
+    with process(tmp_path / "log", path, "--backend", "reference") as served:
+        asked = ["curl", "-sS", "--max-time", "20", served.url + "/predict", "-d", '{"features": [1, 2]}']
+        said = subprocess.run(asked, capture_output=True, check=True, timeout=30)
+        assert json.loads(said.stdout)["prediction"] == 4.0
+        started_s = time.monotonic()
+        served.signal(signal.SIGTERM)
+        assert served.process.wait(20) == 0
+        assert time.monotonic() - started_s < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "says"),
+    [
+        (["missing.apr"], 20, "[E010]"),
+        (["--host", "0.0.0.0"], 16, "expected API keys"),
+        (["--workers", "0"], 16, "workers: expected at least 1"),
+        (["--config", "missing.toml"], 20, "[E010]"),
+    ],
+)
+def test_what_it_refuses(tmp_path: Path, arguments: list[str], exit_code: int, says: str) -> None:
+    with pytest.raises(AssertionError) as caught, process(tmp_path / "log", *arguments):
+        pass
+    assert says in str(caught.value)
+
+
+def test_settings_can_be_printed(tmp_path: Path) -> None:
+    import sys
+
+    command = [sys.executable, "-m", "inferir", "serve", "m.apr", "--max-queue", "7", "--print-settings"]
+    environ = {"INFERIR_API_KEYS": "hush infer me", "PATH": "", "INFERIR_PORT": "81"}
+    done = subprocess.run(command, capture_output=True, env=environ, check=True, timeout=60)
+    shown = json.loads(done.stdout)
+    assert (shown["models"], shown["max_queue"], shown["port"]) == (["m.apr"], 7, 81)
+    assert b"hush" not in done.stdout
