@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import runpy
+import shlex
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,3 +94,27 @@ def test_recorded_answers_are_those_of_the_library_today(name: str) -> None:
 
 def test_what_is_shipped_is_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.glob("*.*")) < _LIMIT_BYTES
+
+
+def test_the_calls_it_shows_are_answered(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "inferir", "demo", "--serve", "--port", "0", "--backend", "reference"]
+    with open(log, "wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            end_s = time.monotonic() + 60
+            while "/metrics" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < end_s, log.read_text()
+                time.sleep(0.1)
+            calls = [shlex.split(line) for line in log.read_text().splitlines() if line.startswith("curl ")]
+            said = [
+                subprocess.run([*call, "-sS"], capture_output=True, check=True, timeout=30).stdout for call in calls
+            ]
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+    assert [json.loads(answer)["prediction"] for answer in said[:2]] == [
+        open_example(name).recorded["prediction"][0] for name in EXAMPLES
+    ]
+    assert len(json.loads(said[2])["models"]) == 2
+    assert b"inferir" in said[3]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -22,15 +24,19 @@ _SECONDS = 0.2
 
 
 @click.command
+@click.option(
+    "--serve/--no-serve", default=None, help="Serve the models at the end.  [default: if the output is a terminal]"
+)
+@click.option("--port", type=int, default=8080, show_default=True, help="Port to serve on; 0 takes a free one.")
 @backend
 @as_json
 @click.pass_context
-def demo(ctx: click.Context, backend: str, as_json: bool) -> None:
+def demo(ctx: click.Context, serve: bool | None, port: int, backend: str, as_json: bool) -> None:
     """Run two models that come with Inferir, and compare with what their libraries answered.
 
     A scikit-learn pipeline with categories and missing values, and an XGBoost classifier. Neither library is needed:
     their answers were recorded when the models were made. The exit code is 1 if an answer differs by more than the
-    contract allows.
+    contract allows. At the end both models are served, and the calls to try are shown.
 
     \b
     Examples:
@@ -48,6 +54,28 @@ def demo(ctx: click.Context, backend: str, as_json: bool) -> None:
         print_json({"models": results})
     if not all(agreement["within"] for result in results for agreement in result["agreements"]):
         ctx.exit(DIFFERS)
+    if sys.stdout.isatty() and not as_json if serve is None else serve:
+        _serve(port, backend)
+
+
+def _serve(port: int, backend: str) -> None:
+    """Until Ctrl-C."""
+    from inferir.cli.serve import start  # the server is an extra
+    from inferir.server.settings import Settings
+
+    models = tuple(str(FOLDER / f"{name}.apr") for name in EXAMPLES)
+    start(Settings(models=models, port=port, backend=backend), started=_calls_to_try)
+
+
+def _calls_to_try(url: str) -> None:
+    click.echo(f"Both models are served on {url} until Ctrl-C. Calls to try, or {url}/ in a browser:\n")
+    for name in EXAMPLES:
+        example = open_example(name, backend="reference")
+        row = {column: values[0] for column, values in example.rows.items()}
+        features = {column: value.item() if isinstance(value, np.generic) else value for column, value in row.items()}
+        body = json.dumps({"model_id": example.model.name, "features": features, "options": {"top_k": 2}})
+        click.echo(f"curl {url}/predict -d '{body}'\n")
+    click.echo(f"curl {url}/models\ncurl {url}/metrics", nl=True)
 
 
 def _answer(model: Model, face: str, rows: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -61,8 +62,13 @@ def serve(models: tuple[str, ...], config: str | None, print_settings: bool, **o
     if print_settings:
         print_json(settings.shown())
         return
+    start(settings, started=lambda url: click.echo(f"serving on {url}", err=True))
+
+
+def start(settings: Settings, *, started: Callable[[str], None]) -> None:
+    """Serve until told to stop. Raises BackendError (E009) where the server's packages are not installed."""
     try:
-        from inferir.server.run import run  # what it imports takes a second, and may not be installed
+        from inferir.server.run import run  # takes a second to import, and may not be installed
     except ImportError as error:
         raise BackendError(f"expected the package {error.name!r}; `pip install inferir[server]` brings it") from error
-    run(settings, started=lambda url: click.echo(f"serving on {url}", err=True))
+    run(settings, started=started)

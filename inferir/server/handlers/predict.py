@@ -48,7 +48,7 @@ class PredictHandler:
             exchange.rows = len(said)
             return _reply(exchange, request, version, said)
         encoded = payload.encode(request, version.columns)
-        rows = np.frombuffer(encoded, version.dtype).reshape(-1, version.columns.width)  # type: ignore[arg-type]
+        rows = np.frombuffer(encoded, version.dtype).reshape(-1, version.columns.width)
         stages[PREPROCESS] = monotonic() - read_s
         answers = plane.predict(exchange, version, rows, faces)
         if isinstance(answers, Answers):
