@@ -45,6 +45,8 @@ def info(as_json: bool) -> None:
                 ("vectors", ", ".join(processor["vectors"])),
                 ("kernels", ", ".join(found["backends"])),
                 ("auto picks", found["auto"]),
+                *((f"no {name}", reason) for name, reason in found["unavailable"].items()),
+                ("compiled for", found["library"] and f"{found['library']['level']}, {found['library']['path']}"),
                 ("kernel cache", found["cache_folder"] or "none: no folder can be written"),
                 ("installed", ", ".join(f"{name} {version}" for name, version in found["packages"].items())),
             ]
@@ -61,7 +63,9 @@ def _info() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": {"name": _processor(), "cores": os.cpu_count(), "vectors": _vectors() if compiled else []},
         "backends": list(backends),
+        "unavailable": {name: kernels.why_not(name) for name in kernels.BACKENDS if name not in backends},
         "auto": kernels.select().name if backends else None,
+        "library": _library() if "aot" in backends else None,
         "cache_folder": _cache_folder() if compiled else None,
         "packages": _packages(),
     }
@@ -82,6 +86,14 @@ def _vectors() -> list[str]:
 
     features = binding.get_host_cpu_features()
     return [name for name in _VECTORS if features.get(name)]
+
+
+def _library() -> dict[str, str]:
+    """The compiled kernels in use: the CPU's level and the file."""
+    from inferir.kernels.aot import native
+
+    found = native()
+    return {"level": found.level, "path": found.path}
 
 
 def _cache_folder() -> str | None:

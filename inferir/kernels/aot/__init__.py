@@ -43,11 +43,17 @@ def load(name: str) -> Callable[..., Any]:
 
 def problem() -> str | None:
     """Why compiled kernels cannot be used here; None where they can."""
+    import os
+
     from inferir.errors import BackendError
     from inferir.kernels.aot import manifest
 
-    try:
-        native()
-    except BackendError as error:
-        return error.message
-    return manifest.problem()
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "NUMBA_DISABLE_JIT asks for kernels as plain Python"
+    reason = manifest.problem()
+    if reason is None:
+        try:
+            native()
+        except BackendError as error:
+            reason = error.message
+    return reason

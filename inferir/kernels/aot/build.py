@@ -30,7 +30,7 @@ from inferir.kernels.aot import manifest
 from inferir.kernels.aot.library import FOLDER
 from inferir.kernels.aot.targets import TARGETS
 
-__all__ = ["HOSTS", "TOOLS", "build", "main"]
+__all__ = ["HOSTS", "TOOLS", "build", "build_if_possible", "main"]
 
 TOOLS = ("numba", "llvmlite", "ziglang")
 HOSTS = ("x86_64", "aarch64")
@@ -60,6 +60,24 @@ def build(
             shutil.copytree(entry, folder)
         made = json.loads((folder / manifest.MANIFEST).read_text(encoding="utf-8"))
     return dict(made)
+
+
+def build_if_possible(folder: Path) -> str | None:
+    """`build`, for an installer: where it cannot be done, leave the reason in `folder` and return it.
+
+    The package works without compiled kernels. INFERIR_REQUIRE_KERNELS=1 makes that an error, for wheels to give away.
+    """
+    try:
+        left_out = build(folder)["left_out"]
+        reason = "; ".join(f"{target}: {why}" for target, why in left_out.items()) or None
+    except (BackendError, OSError) as error:
+        reason = error.message if isinstance(error, BackendError) else str(error)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / manifest.MANIFEST).write_text(json.dumps({"files": {}, "reason": reason}) + "\n", encoding="utf-8")
+    if reason and os.environ.get("INFERIR_REQUIRE_KERNELS", "0") not in ("", "0"):
+        raise SystemExit(f"INFERIR_REQUIRE_KERNELS is set, and compiled kernels are missing: {reason}")
+    return reason
 
 
 def _inputs(targets: Sequence[str]) -> dict[str, Any]:

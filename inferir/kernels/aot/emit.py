@@ -1,7 +1,7 @@
 """LLVM IR to a linked library, for one target: `python -m inferir.kernels.aot.emit TARGET OUT BITCODE...`.
 
 The parts are linked with the exported functions (`abi.exports`) into one module, of which all but those is private,
-optimised as clang -O3 does for the target's CPU, and linked by the lld that the ziglang package carries.
+optimised for the target's CPU, and linked by the lld that the ziglang package carries.
 """
 
 from __future__ import annotations
@@ -34,11 +34,23 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
         if not function.is_declaration and function.name not in EXPORTS:
             function.linkage = "internal"
     module.triple, module.data_layout = target.triple, str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = options.slp_vectorization = True
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    optimise(module, machine)
     return bytes(machine.emit_object(module))
+
+
+def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+    """What Numba's JIT does, for `machine`: functions one by one, then the module. No SLP vectoriser, as in Numba.
+
+    Without the first step kernels took 4 % more time (geometric mean over all of them), exp_f64 a third.
+    """
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    builder = llvm.create_pass_builder(machine, options)
+    passes = builder.getFunctionPassManager()
+    for function in module.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
+    builder.getModulePassManager().run(module, builder)
 
 
 def link(target: Target, code: bytes, out: Path) -> None:

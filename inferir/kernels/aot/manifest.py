@@ -5,6 +5,7 @@
     tools     versions of what built them
     files     name -> SHA-256 of each library
     left_out  target -> why there is no library for it
+    reason    why there is none at all, instead of the rest
 
 In a checkout sources change. Libraries of older ones would answer with kernels that nobody looks at any more.
 """
@@ -64,6 +65,8 @@ def problem(folder: str | os.PathLike[str] = FOLDER) -> str | None:
     made = read(folder)
     if made is None:
         return f"they are not built (no {Path(folder, MANIFEST)}); `python -m inferir.kernels.aot.build` does"
+    if not made.get("files"):
+        return f"they could not be built where this was installed: {made.get('reason')}"
     sources = sources_digest()
     if sources is not None and made.get("sources") != sources:
         return "they are older than their sources; `python -m inferir.kernels.aot.build` builds them anew"
