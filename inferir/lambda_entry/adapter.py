@@ -38,7 +38,7 @@ class PlannedModel:
         """The answer `face` for row-major `rows`: (n_rows, width)."""
         matrix = np.frombuffer(rows, rows.format).reshape(n_rows, len(self.columns))
         answer: Any = self._plan.run(face, matrix)
-        return memoryview(answer)
+        return memoryview(answer.view(answer.dtype.str[1:]))  # without the order of bytes, which `tolist` cannot read
 
 
 def from_bytes(data: bytes | bytearray | memoryview, backend: str) -> PlannedModel:

@@ -191,14 +191,14 @@ def _sources() -> dict[str, tuple[bool, str, str]]:
 
 def _kernels(arch: str) -> dict[str, bytes]:
     """The libraries of an architecture, under their names in the zip."""
+    problem = manifest.problem()
+    if problem is not None:
+        raise BackendError(f"a package needs compiled kernels, and {problem}")
     folder = Path(library.FOLDER)
     wanted = [file for _, file, _ in library.LEVELS[ARCHITECTURES[arch]]]
     missing = [file for file in wanted if not (folder / file).is_file()]
     if missing:
-        raise BackendError(
-            f"expected compiled kernels at {', '.join(str(folder / file) for file in missing)}; "
-            "build them: python -m inferir.kernels.aot.build"
-        )
+        raise BackendError(f"expected compiled kernels for {arch} at {', '.join(str(folder / f) for f in missing)}")
     return {f"inferir/kernels/aot/lib/{file}": (folder / file).read_bytes() for file in wanted}
 
 
@@ -220,7 +220,7 @@ def _model(contents: bytes) -> tuple[str, dict[str, bytes]]:
 def _compile(files: dict[str, bytes], sources: dict[str, tuple[bool, str, str]], options: Options) -> str | None:
     """Add the bundle; what to say where there is no interpreter to make it."""
     version = RUNTIMES[options.runtime]
-    interpreter = options.interpreter or (shutil.which(f"python{version}") if version else None)
+    interpreter = options.interpreter or (_found(f"python{version}") if version else None)
     if interpreter is None:
         wanted = f"Python {version}" if version else "the Python that the function brings"
         return f"the modules are not compiled, which makes each start slower: give {wanted} as interpreter"
@@ -229,6 +229,15 @@ def _compile(files: dict[str, bytes], sources: dict[str, tuple[bool, str, str]],
         raise InvalidInputError(f"interpreter: expected Python {version} for {options.runtime}, got {tag}")
     files[f"bundle.{tag}"] = compile_bundle(interpreter, sources)
     return None
+
+
+def _found(name: str) -> str | None:
+    """A command on this machine that is the Python its name says; some are there and do not run."""
+    path = shutil.which(name)
+    try:
+        return path if path is not None and cache_tag(path) else None
+    except BackendError:
+        return None
 
 
 def _zip(files: Mapping[str, bytes], executable: frozenset[str]) -> bytes:

@@ -1,0 +1,114 @@
+"""What a start in Lambda costs: which modules it imports, and that nothing else is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inferir.lambda_entry.package import MODULES
+from tests.lambda_entry.conftest import Packaged
+from tests.lambda_entry.parts import TIMEOUT_S, event, runtime_api
+
+#: Modules of Inferir that a start does not import: what is rare brings its own.
+RARE = {
+    "inferir.rows.names",
+    *(
+        f"inferir.lambda_entry.{name}"
+        for name in ("instances", "managed", "records", "remote", "s3", "snapstart", "streaming")
+    ),
+}
+
+#: Modules of Python that a start imports beyond those of `python -I -S -c pass`. Each is C, frozen, or a few lines.
+#: json, ctypes, socket, typing, re, enum, collections, logging cost milliseconds each: they must not come in.
+ALLOWED = {
+    *("_json", "_socket", "_struct", "_ctypes", "_functools", "marshal", "mmap", "time", "zlib"),
+    *("os", "stat", "_stat", "posixpath", "genericpath", "_collections_abc"),
+    "__future__",
+}
+
+LIST = """
+import os, sys
+before = set(sys.modules)
+sys.argv[0] = sys.argv.pop(1)
+namespace = {"__name__": "start"}
+exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"), namespace)
+from inferir.lambda_entry import __main__ as entry, loop
+try:
+    entry.main()
+finally:
+    print(*sorted(set(sys.modules) - before))
+"""
+
+
+def imported(folder: Path, host: str) -> set[str]:
+    environ = {"AWS_LAMBDA_RUNTIME_API": host, "LAMBDA_TASK_ROOT": str(folder)}
+    command = [sys.executable, "-I", "-S", "-c", LIST, str(folder / "start.py")]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 1, done.stderr  # `next` is refused when there are no events
+    assert re.search(r"^STARTUP_US=\d+ MODEL_LOAD_US=\d+ WARMUP_US=\d+$", done.stderr, re.MULTILINE)
+    assert "expected the next event, got status 403" in done.stdout
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_start_and_an_answer_import_nothing_that_is_not_allowed(
+    packaged: Packaged, tmp_path: Path, compiled: bool
+) -> None:
+    folder = packaged.folder
+    if not compiled:  # another interpreter than the bundle is for: sources
+        folder = tmp_path / "task"
+        shutil.copytree(packaged.folder, folder)
+        for bundle in folder.glob("bundle.*"):
+            bundle.unlink()
+    with runtime_api(event({"features": packaged.rows[0].tolist()})) as api:
+        found = imported(folder, api.host)
+        (posted,) = api.posted
+    assert posted.document["prediction"] == packaged.forest.predict(packaged.rows[:1])[0]
+    ours = {name for name in found if name.partition(".")[0] == "inferir"}
+    assert ours == set(MODULES) - RARE
+    assert found - ours <= ALLOWED
+
+
+@pytest.mark.parametrize("name", sorted(RARE))
+def test_what_is_rare_is_in_the_package_too(packaged: Packaged, name: str) -> None:
+    code = (
+        "import sys; sys.argv[0] = sys.argv.pop(1)\n"
+        "exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'), {'__name__': 'start'})\n"
+        f"import {name}; print(sys.modules[{name!r}].__spec__.loader.__name__)"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code, str(packaged.folder / "start.py")]
+    environ = {**os.environ, "LAMBDA_TASK_ROOT": str(packaged.folder)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert done.stdout == "Bundle\n"
+
+
+def test_imports_of_the_package_alone_are_enough(packaged: Packaged) -> None:
+    """Nothing comes from this working tree: the packaged folder is the only place where `inferir` can be found."""
+    code = "import inferir" + ".lambda_entry.handler as h; print(h.__file__)"
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, sys.argv[1]); {code}"]
+    done = subprocess.run(
+        [*command, str(packaged.folder)], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    assert Path(done.stdout.strip()) == packaged.folder / "inferir/lambda_entry/handler.py"
+
+
+def test_json_reads_and_writes_without_the_package() -> None:
+    code = (
+        "import sys; from inferir.lambda_entry.jsontext import dumps, loads\n"
+        "print(dumps(loads('[1, 2.5, \"x\", null, {\"a\": true}]')), 'json' in sys.modules)\n"
+        "try:\n    loads('[1')\nexcept ValueError as error:\n    print(type(error).__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first.endswith(" False")
+    assert json.loads(first.removesuffix(" False")) == [1, 2.5, "x", None, {"a": True}]
+    assert second == "JSONDecodeError"
