@@ -1,0 +1,211 @@
+"""The scenarios: `python -m benchmarks.serving [--seconds 10] [--only NAME ...] [--json FILE]`.
+
+    closed          one core, 16 connections, as fast as answers come; FastAPI takes turns with us, if it is installed
+    open            5,000 requests a second, evenly spaced, over 64 connections
+    batch           batches of 32, 200 a second
+    kernel          what part of the CPU time of a binary batch of 1,000 rows is the kernel's
+    swap            2,000 requests a second while a model of 50 MB is replaced 20 times, and without
+    overload        10 times what the server can do
+
+The environment comes first. Timings on a machine that others use are too high, never too low.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving import servers
+from benchmarks.serving.load import closed_loop, open_loop, post
+from benchmarks.serving.servers import features
+
+PORT = 9321
+_ROUNDS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--only", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--json", dest="output", help="also write everything there")
+    arguments = parser.parse_args()
+    found: dict[str, Any] = {"environment": environment()}
+    print(json.dumps(found["environment"]))  # noqa: T201 - a script
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, ours = servers.train(Path(folder))
+        for name in arguments.only:
+            found[name] = SCENARIOS[name](ours, theirs, arguments.seconds)
+            print(name, json.dumps(found[name]), flush=True)  # noqa: T201
+    if arguments.output:
+        Path(arguments.output).write_text(json.dumps(found, indent=2))
+
+
+def environment() -> dict[str, Any]:
+    """What the figures depend on."""
+    packages = ("inferir", "aiohttp", "uvloop", "msgspec", "numpy", "numba", "xgboost-cpu", "fastapi", "uvicorn")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "cpu": model.partition(": ")[2],
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+        "kernel": platform.release(),
+        "python": sys.version.split()[0],
+        "packages": versions,
+    }
+
+
+def run(coroutine: Any) -> Any:
+    """On uvloop, so that the client needs less of its core than the server of its own."""
+    import uvloop
+
+    os.sched_setaffinity(0, set(range(1, os.cpu_count() or 2)) or {0})
+    try:
+        return uvloop.run(coroutine)
+    finally:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+def single() -> bytes:
+    return post("/predict", json.dumps({"features": features()[0]}).encode())
+
+
+def closed(ours: Path, theirs: Path, seconds: float) -> Any:
+    """Turns of a few seconds each, ours and theirs; the best turn of each."""
+    best: dict[str, dict[str, Any]] = {}
+    rivals = [name for name in servers.RIVALS if servers.installed(name)]
+    for _ in range(_ROUNDS):
+        for name in ("inferir", *rivals):
+            opened = servers.ours(ours, PORT) if name == "inferir" else servers.rival(name, theirs, PORT)
+            with opened as server:
+                run(closed_loop(PORT, single(), connections=16, seconds=1.0))
+                before_s = server.cpu_s()
+                result = run(closed_loop(PORT, single(), connections=16, seconds=seconds / _ROUNDS))
+                plain = result.plain()
+                plain["cpu_us_per_request"] = round((server.cpu_s() - before_s) / len(result.seconds) * 1e6, 1)
+            if name not in best or plain["requests_per_s"] > best[name]["requests_per_s"]:
+                best[name] = plain
+    return best
+
+
+def fixed_rate(ours: Path, theirs: Path, seconds: float) -> Any:
+    with servers.ours(ours, PORT):
+        run(open_loop(PORT, single(), rate=5000, connections=64, seconds=1.0))
+        return run(open_loop(PORT, single(), rate=5000, connections=64, seconds=seconds)).plain()
+
+
+def batch(ours: Path, theirs: Path, seconds: float) -> Any:
+    body = {"instances": [{"features": row} for row in features(32)]}
+    request = post("/predict/batch", json.dumps(body).encode())
+    with servers.ours(ours, PORT):
+        run(open_loop(PORT, request, rate=200, connections=16, seconds=1.0))
+        return run(open_loop(PORT, request, rate=200, connections=16, seconds=seconds)).plain()
+
+
+def kernel(ours: Path, theirs: Path, seconds: float) -> Any:
+    """Time that the kernel needs for as many rows, as measured at load, against the CPU time of the process."""
+    import numpy as np
+
+    rows = np.array(features(1000), dtype=np.float32)
+    inputs = [{"name": "input", "shape": list(rows.shape), "datatype": "FP32"}]
+    inputs[0]["parameters"] = {"binary_data_size": rows.nbytes}
+    head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    request = post(
+        "/v2/models/model/infer",
+        head + rows.tobytes(),
+        "application/octet-stream",
+        f"Inference-Header-Content-Length: {len(head)}\r\n",
+    )
+    with servers.ours(ours, PORT) as server:
+        run(closed_loop(PORT, request, connections=4, seconds=1.0))
+        before_s = server.cpu_s()
+        result = run(closed_loop(PORT, request, connections=4, seconds=seconds))
+        used_s = server.cpu_s() - before_s
+        cost = servers.get(PORT, "/models")["models"][0]["kernel_seconds"]
+    kernel_s = cost["per_call"] + 1000 * cost["per_row"]
+    return {**result.plain(), "kernel_part": round(kernel_s * len(result.seconds) / used_s, 3)}
+
+
+def swap(ours: Path, theirs: Path, seconds: float) -> Any:
+    """A version is answered by its own intercept: an answer that no live version gives is seen."""
+    from tests.server.serving import linear_model
+
+    folder = ours.parent / "swap"
+    folder.mkdir()
+    model, spare = folder / "m.apr", ours.parent / "spare.apr"
+    linear_model(model, version="0", pad_bytes=50_000_000)
+    request = post("/predict", b'{"features": [0, 0]}')
+    swaps = 20
+
+    async def replace() -> None:
+        for number in range(1, swaps + 1):
+            await asyncio.to_thread(linear_model, spare, version=str(number), intercept=number, pad_bytes=50_000_000)
+            await asyncio.to_thread(shutil.move, spare, model)
+            await asyncio.sleep(seconds / swaps)
+
+    async def both() -> Any:
+        load = open_loop(PORT, request, rate=2000, connections=32, seconds=seconds, keep=10**7)
+        result, _ = await asyncio.gather(load, replace())
+        return result
+
+    with servers.ours(folder, PORT, "--watch-s", "0.1", core=None):
+        quiet = run(open_loop(PORT, request, rate=2000, connections=32, seconds=seconds))
+        swapped = asyncio.run(both())
+        live = servers.ask(PORT, "/predict", {"features": [0, 0]})
+    answers = [json.loads(sample) for sample in swapped.samples]
+    wrong = sum(answer["prediction"] != float(answer["model_version"]) for answer in answers)
+    return {
+        "without": quiet.plain(),
+        "with": swapped.plain(),
+        "versions_seen": len({answer["model_version"] for answer in answers}),
+        "wrong": wrong,
+        "last": live,
+    }
+
+
+def overload(ours: Path, theirs: Path, seconds: float) -> Any:
+    """Goodput: answers within a second of when they were due. Capacity is measured first."""
+    with servers.ours(ours, PORT) as server:
+        run(closed_loop(PORT, single(), connections=16, seconds=1.0))
+        capacity = statistics.median(
+            run(closed_loop(PORT, single(), connections=16, seconds=2.0)).rate for _ in range(3)
+        )
+        before = server.memory_bytes()
+        result = run(closed_loop(PORT, single(), connections=1000, seconds=seconds))
+        return {
+            "capacity_per_s": round(capacity),
+            "goodput_part": round(sum(s < 1.0 for s in result.seconds) / result.wall_s / capacity, 3),
+            "memory_growth_bytes": server.memory_bytes() - before,
+            **result.plain(),
+        }
+
+
+SCENARIOS: dict[str, Callable[[Path, Path, float], Any]] = {
+    "closed": closed,
+    "open": fixed_rate,
+    "batch": batch,
+    "kernel": kernel,
+    "swap": swap,
+    "overload": overload,
+}
+
+if __name__ == "__main__":
+    main()
