@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from inferir import __version__
 from inferir.errors import InvalidInputError, UnknownModelError
 from inferir.server.auth import Keys
+from inferir.server.errors import NotReadyError
 from inferir.server.exchange import DESERIALIZE, Exchange
 from inferir.server.gate import Gate
 from inferir.server.parts import Parts
@@ -152,20 +153,17 @@ class GrpcServer:
     def _reply(self, name: str, /, **fields: Any) -> Reply:
         return _protobuf(self._responses[name](**fields))
 
-    def _find(self, exchange: Exchange, name: str, version: str) -> Any:
-        return self._parts.plane.resolve(exchange, f"{name}@{version}" if version else name)
-
     def _model_ready(self, exchange: Exchange) -> Reply:
         request = self._decoded(exchange, "ModelReady")
         try:
-            self._find(exchange, request.name, request.version)
-        except UnknownModelError:
+            self._oip.resolve(exchange, request.name, request.version)
+        except (UnknownModelError, NotReadyError):
             return self._reply("ModelReady", ready=False)
         return self._reply("ModelReady", ready=True)
 
     def _model_metadata(self, exchange: Exchange) -> Reply:
         request = self._decoded(exchange, "ModelMetadata")
-        version = self._find(exchange, request.name, request.version)
+        version = self._oip.resolve(exchange, request.name, request.version)
         metadata = metadata_of(version, self._oip.signature(version), self._parts)
         response = self._responses["ModelMetadata"](
             name=metadata.name, versions=metadata.versions, platform=metadata.platform
@@ -178,7 +176,7 @@ class GrpcServer:
     def _infer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         started_s = monotonic()
         message = self._decoded(exchange, "ModelInfer")
-        version = self._find(exchange, message.model_name, message.model_version)
+        version = self._oip.resolve(exchange, message.model_name, message.model_version)
         request = decode(message)
         exchange.stages[DESERIALIZE] = monotonic() - started_s
 
