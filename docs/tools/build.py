@@ -14,6 +14,7 @@ import command_line_page
 import kernels_page
 import operators_page
 import pictures
+import settings_page
 import support_page
 
 DOCS = Path(__file__).resolve().parent.parent
@@ -23,6 +24,7 @@ MADE: dict[str, Callable[[], str]] = {
     "reference/command-line.md": command_line_page.page,
     "reference/kernels.md": kernels_page.page,
     "reference/operators.md": operators_page.page,
+    "reference/settings.md": settings_page.page,
     "reference/support-matrix.md": support_page.page,
     **{f"pictures/{name}.svg": draw for name, draw in pictures.PICTURES.items()},
 }
