@@ -102,7 +102,7 @@ class HttpServer(web.Server):
             raise BodyTimeoutError(
                 f"expected the body within {self.body_timeout_s:g} s, got {n_bytes} bytes of it"
             ) from None
-        except (web.RequestPayloadError, HttpProcessingError) as error:
+        except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
             raise RequestError(f"expected a body as its headers announce it, got: {error}") from None
         return b"".join(parts)
 
