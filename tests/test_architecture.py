@@ -22,7 +22,7 @@ MARKS = KERNEL_MARKS | {"scalar", "scalar_reassociated"}
 
 #: What a kernel may ask of NumPy: types of numbers, and functions of one number that are machine instructions.
 NUMBERS = {
-    *("uint64", "int64", "uint32", "int32", "float64", "float32", "finfo"),
+    *("uint64", "int64", "uint32", "int32", "uint8", "float64", "float32", "finfo"),
     *("inf", "nan", "sqrt", "floor", "ceil", "trunc", "copysign"),
 }
 #: What a kernel may call by a bare name: other kernels' helpers are checked where they are written.

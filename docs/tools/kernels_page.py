@@ -43,6 +43,7 @@ holds for them. All others give the same bits everywhere ([numerics](../explanat
 _TITLES = {
     "tree": "Forests",
     "tree_packed": "Packed forests",
+    "tree_quantized": "Quantised forests",
     "linear": "Linear models",
     "projection": "Projections",
     "activation": "Links and activations",
@@ -93,6 +94,7 @@ def _written(argument: Argument) -> bool:
 _WRITTEN = frozenset(
     {"out", "index", "problem", "position", "columns", "order", "similarity", "pairwise", "matrix", "step"}
     | {"waiting", "bound", "slot", "node", "packed_root", "size", "below", "place", "values", "lane", "reached"}
+    | {"rank", "codes", "slots", "sums", "n_leaves", "height", "need", "number", "first_leaf", "waiting"}
 )
 
 

@@ -46,6 +46,18 @@ _FAMILIES = {
         pack_forest: split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], tree_root i32[t], \
             size i32[m], below i32[m], place i32[m], slot i32[s], node i32[q], packed_root i32[t], out i64[2]
     """,
+    "tree_quantized": """
+        forest_quantized: x X[n,d], group i32[g,9], cuts X[c,16], plane i32[p,2], sets i32[h,4], answer u8[w], \
+            tree i32[t,7], tile i32[a,9], op i32[o,3], leaf L[l,v], step i32[m], leaf_number u8[m], base L[k], \
+            few i64, rank i32[b], codes u8[e], slots u8[f], sums L[k,b], position u32[b], lane u32[b], \
+            reached u32[b], out L[n,k]
+        category_answers: node i32[p], n_categories i32[p], threshold X[m], left_child i32[m], node_flags u8[m], \
+            category_begin i32[c], category_words u32[w], begin i32[p], out u8[1,e]
+        quantize_forest: left_child i32[m], word i32[m], tree_root i32[t], tree_target i32[t], n_leaves i32[m], \
+            height i32[m], need i32[m], place i32[m], below i32[m], number i32[m], first_leaf i32[m], \
+            waiting i32[1024], tree i32[e,7], tile i32[a,9], op i32[m,3], leaf_row i32[m], step i32[m], \
+            leaf_number u8[m], out i64[2]
+    """,
     "linear": """
         matmul: x T[n,d], coef T[k,d], intercept T[k], out T[n,k]
         linear_in_order: x f32[n,d], coef f32[k,d], intercept f32[k], out f32[n,k]

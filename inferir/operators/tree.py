@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators._binder import Array, Binder, Value
+from inferir.operators._quantizer import SLOTS_NBYTES, Quantized, from_line, quantize
 from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
-_LINE_WORDS = 16
 
 #: Nodes of a tree, on average, from which on its walk is long enough for packing to pay.
 _FEWEST_PACKED_NODES = 511
@@ -25,6 +25,15 @@ _RULES = (
     "expected a leaf number within leaf_value",
     "expected tree_root within the nodes",
 )
+
+
+class _Packed(NamedTuple):
+    """`slots` are 4 * column + flags; `shift` is how many bits of a link are the slot."""
+
+    slots: Array
+    node: Array
+    packed_root: Array
+    shift: int
 
 
 def _nodes(b: Binder, x: Value, n_leaves: int) -> tuple[list[Array], Array, int]:
@@ -65,29 +74,41 @@ def _targets(b: Binder, n_trees: int, width: int, outputs: int) -> Array:
     return b.positions("tree_target", n_trees, outputs - width + 1, dtype="i32")
 
 
-def _packed(b: Binder, x: Value, nodes: list[Array], tree_root: Array) -> tuple[Array, Array, Array, int] | None:
-    """What `kernels.jit.tree_packed` makes of a forest, or None where it cannot, or where it would take long: slots as
-    4 * column + flags, nodes, roots, bits of a link that are the slot."""
+def _quantized(b: Binder, x: Value, tables: Quantized, base: Array, leaf: str) -> Value:
+    lanes = [b.scratch("u32", BLOCK_ROWS) for _ in range(3)]
+    codes, slots = b.scratch("u8", tables.codes_nbytes), b.scratch("u8", SLOTS_NBYTES)
+    rank, sums = b.scratch("i32", BLOCK_ROWS), b.scratch(leaf, len(base), BLOCK_ROWS)
+    return b.call(
+        f"forest_quantized_{x.dtype}_{leaf}", x, *tables, base, tables.few_rows, rank, codes, slots, sums, *lanes,
+        width=len(base), dtype=leaf,
+    )  # fmt: skip
+
+
+def _packed(b: Binder, x: Value, packed: _Packed, leaf_value: Array, target: Array, base: Array, leaf: str) -> Value:
+    slots, node, packed_root, shift = packed
+    lanes = [b.scratch("u32", BLOCK_ROWS) for _ in range(3)]
+    values = b.scratch(x.dtype, BLOCK_ROWS, len(slots))
+    return b.call(
+        f"forest_packed_{x.dtype}_{leaf}", x, slots // 4, (slots % 4).astype(np.uint8), node, packed_root,
+        leaf_value, target, base, shift, values, *lanes, width=len(base), dtype=leaf,
+    )  # fmt: skip
+
+
+def _pack(b: Binder, x: Value, nodes: list[Array], tree_root: Array) -> _Packed | None:
+    """What `kernels.jit.tree_packed` makes of a forest, or None where it cannot, or where it would take long."""
     split_index, threshold, left_child, node_flags, *_ = nodes
     n_nodes, n_trees = len(left_child), len(tree_root)
     if not _FEWEST_PACKED_NODES * n_trees < n_nodes <= _MOST_PACKED_NODES:
         return None
     words = 2 * threshold.itemsize // 4
     size, below, place = (np.empty(n_nodes, np.int32) for _ in range(3))
-    slot, node = np.empty(4 * x.width, np.int32), _from_line(words * (n_nodes + n_trees))
+    slot, node = np.empty(4 * x.width, np.int32), from_line((words * (n_nodes + n_trees),), np.int32)
     packed_root, found = np.empty(n_trees, np.int32), np.empty(2, np.int64)
     given = split_index, threshold, left_child, node_flags, tree_root
     b.kernel(f"pack_forest_{x.dtype}")(*given, size, below, place, slot, node, packed_root, found)
     if found[0] <= 0:
         return None
-    return np.flatnonzero(slot >= 0).astype(np.int32), node, packed_root, int(found[1])
-
-
-def _from_line(n_words: int) -> Array:
-    """Words of 32 bits from the beginning of a cache line on: a pair of nodes never lies across two."""
-    words = np.zeros(n_words + _LINE_WORDS, np.int32)
-    first = -(words.ctypes.data // 4) % _LINE_WORDS
-    return words[first : first + n_words]
+    return _Packed(np.flatnonzero(slot >= 0).astype(np.int32), node, packed_root, int(found[1]))
 
 
 def forest(b: Binder) -> Value:
@@ -103,15 +124,12 @@ def forest(b: Binder) -> Value:
     nodes, tree_root, special = _nodes(b, x, len(leaf_value))
     depth = b.positions("tree_depth", len(tree_root), 2**16, dtype="i32")
     target = _targets(b, len(tree_root), leaf_value.shape[1], len(base))
-    packed = _packed(b, x, nodes, tree_root)
-    if packed:
-        slots, node, packed_root, shift = packed
-        lanes = [b.scratch("u32", BLOCK_ROWS) for _ in range(3)]
-        values = b.scratch(x.dtype, BLOCK_ROWS, len(slots))
-        return b.call(
-            f"forest_packed_{x.dtype}_{leaf}", x, slots // 4, (slots % 4).astype(np.uint8), node, packed_root,
-            leaf_value, target, base, shift, values, *lanes, width=len(base), dtype=leaf,
-        )  # fmt: skip
+    quantized = quantize(b, nodes, tree_root, target, leaf_value)
+    if quantized is not None:
+        return _quantized(b, x, quantized, base, leaf)
+    packed = _pack(b, x, nodes, tree_root)
+    if packed is not None:
+        return _packed(b, x, packed, leaf_value, target, base, leaf)
     return b.call(
         f"forest_{x.dtype}_{leaf}", x, *nodes, leaf_value, tree_root, depth, target, base, special,
         b.scratch("i32", BLOCK_ROWS), width=len(base), dtype=leaf,

@@ -17,15 +17,22 @@ from llvmlite import ir
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "instruction", "prefetch", "read", "words_of", "write"]
+__all__ = [
+    "LINE", "choose", "choose_of_eight", "count_below", "instruction", "prefetch", "read", "skip_to_line", "words_of",
+    "write",
+]  # fmt: skip
 
 Meaning = TypeVar("Meaning", bound=Callable[..., Any])
 
 _DISABLED: bool = config.DISABLE_JIT  # type: ignore[attr-defined]  # made from NUMBA_DISABLE_JIT
-_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
-#: Bytes of a cache line, and of the widest register.
+#: Bytes that an instruction works on: a cache line, and the widest register.
 LINE = 64
+_BYTES = ir.VectorType(_I8, LINE)
+
+#: Numbers that one is compared with at once.
+_PIVOTS = 16
 
 
 def instruction(returns: Callable[..., Any], lower: Callable[..., Any]) -> Callable[[Meaning], Meaning]:
@@ -103,3 +110,84 @@ def _write(b: Any, address: Any, words: Any, index: Any, value: Any) -> None:
 def write(words, index, value):
     """Store the bits of `value` in the words from `index` on."""
     words[index : index + value.itemsize // 4] = np.array([value]).view(words.dtype)
+
+
+def _splat(b: Any, value: Any, lanes: int) -> Any:
+    kind = ir.VectorType(value.type, lanes)
+    one = b.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_I32, 0))
+    return b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+
+
+def _skip_to_line(b: Any, address: Any, array: Any) -> Any:
+    begin = b.ptrtoint(address(0, ir.Constant(_I64, 0)), _I64)
+    return b.and_(b.neg(begin), ir.Constant(_I64, LINE - 1))
+
+
+@instruction(lambda array: numba.uint64, _skip_to_line)
+def skip_to_line(array):
+    """Index of the first element of a byte array that begins a cache line."""
+    return np.uint64(-array.ctypes.data % LINE)
+
+
+def _count_below(b: Any, address: Any, pivots: Any, index: Any, x: Any) -> Any:
+    pointer = b.bitcast(address(0, index), ir.VectorType(x.type, _PIVOTS).as_pointer())
+    below = b.fcmp_ordered("<", b.load(pointer, align=4), _splat(b, x, _PIVOTS))
+    return b.zext(b.ctpop(b.bitcast(below, _I16)), _I64)
+
+
+@instruction(lambda pivots, index, x: numba.uint64, _count_below)
+def count_below(pivots, index, x):
+    """How many of the 16 numbers from pivots.flat[index] on are below x. None is below NaN."""
+    return np.uint64(np.count_nonzero(pivots.reshape(-1)[index : index + _PIVOTS] < x))
+
+
+def _lanes(b: Any, address: Any, i: int, index: Any) -> Any:
+    return b.bitcast(address(i, index), _BYTES.as_pointer())
+
+
+def _reaches(b: Any, address: Any, index: Any, rank: Any) -> Any:
+    """Mask of the lanes whose code is `rank` or more."""
+    return b.icmp_unsigned(">=", b.load(_lanes(b, address, 0, index), align=LINE), _splat(b, rank, LINE))
+
+
+def _choose(
+    b: Any, address: Any, codes: Any, at: Any, rank: Any, slots: Any, left: Any, right: Any, n_left: Any, out: Any
+) -> None:
+    mask = _reaches(b, address, at, rank)
+    below_left = b.load(_lanes(b, address, 3, left), align=LINE)
+    below_right = b.add(b.load(_lanes(b, address, 3, right), align=LINE), _splat(b, n_left, LINE))
+    b.store(b.select(mask, below_right, below_left), _lanes(b, address, 3, out), align=LINE)
+
+
+@instruction(_nothing, _choose)
+def choose(codes, at, rank, slots, left, right, n_left, out):
+    """slots[out] = slots[right] + n_left where codes[at] >= rank, else slots[left]; each is 64 bytes from there on."""
+    goes_right = codes[at : at + LINE] >= rank
+    slots[out : out + LINE] = np.where(goes_right, slots[right : right + LINE] + n_left, slots[left : left + LINE])
+
+
+def _choose_of_eight(b: Any, address: Any, codes: Any, *arguments: Any) -> None:
+    places, ranks = arguments[:7], arguments[7:14]
+    half, left, right, _, out = arguments[14:]
+    masks = [_reaches(b, address, at, rank) for at, rank in zip(places, ranks, strict=True)]
+
+    def quarter(node: int) -> Any:
+        return b.zext(masks[node], _BYTES)
+
+    below_left = b.select(masks[1], b.add(quarter(4), _splat(b, left, LINE)), quarter(3))
+    below_right = b.select(masks[2], b.add(quarter(6), _splat(b, right, LINE)), quarter(5))
+    value = b.select(masks[0], b.add(below_right, _splat(b, half, LINE)), below_left)
+    b.store(value, _lanes(b, address, 18, out), align=LINE)
+
+
+@instruction(_nothing, _choose_of_eight)
+def choose_of_eight(codes, a0, a1, a2, a3, a4, a5, a6, r0, r1, r2, r3, r4, r5, r6, half, left, right, slots, out):
+    """slots[out] = number of the leaf, over three levels of nodes in the order of a heap: node i is codes[ai] >= ri.
+
+    `half` is the number of leaves on the left of node 0, `left` and `right` those on the left of nodes 1 and 2.
+    """
+    places, ranks = (a0, a1, a2, a3, a4, a5, a6), (r0, r1, r2, r3, r4, r5, r6)
+    goes = [codes[at : at + LINE] >= rank for at, rank in zip(places, ranks, strict=True)]
+    below_left = np.where(goes[1], goes[4] + left, goes[3])
+    below_right = np.where(goes[2], goes[6] + right, goes[5])
+    slots[out : out + LINE] = np.where(goes[0], below_right + half, below_left)

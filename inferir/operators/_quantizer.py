@@ -1,0 +1,211 @@
+"""Tables of a quantised forest, made when a model is bound: what they mean is in `kernels.jit.tree_quantized`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from inferir.kernels.signatures import BLOCK_ROWS
+from inferir.operators._binder import Array, Binder
+
+__all__ = ["SLOTS_NBYTES", "Quantized", "from_line", "quantize"]
+
+_DEFAULT_LEFT, _ZERO_MISSING, _CATEGORICAL = 1, 2, 4
+
+#: As in the kernels: thresholds of a plane, pivots of a comparison, levels of pivots, codes behind those of categories.
+_LAST_CODE, _PIVOTS, _MOST_LEVELS, _MORE_CODES = 254, 16, 5, 5
+
+#: More planes and answers than this would not stay in the cache while trees are evaluated.
+_MOST_PLANES, _MOST_ANSWERS = 2048, 1 << 20
+
+_LINE_NBYTES = 64
+_STACK = 1024
+
+#: The cost model: to evaluate 64 rows, and to walk a step, of which a row takes some more than a tree has levels.
+#: Fitted to forest_quantized of benchmarks/tree_quantized.py, 1 to 64 rows, on a Xeon with AVX-512 (Cascade Lake). On
+#: another CPU the ratio is another; it decides where the one way takes over from the other, and no answer.
+_OP_NS, _TILE_NS, _TREE_NS, _STEP_NS, _MORE_STEPS = 4.0, 9.0, 25.0, 3.5, 4.0
+
+#: Scratch of `forest_quantized`: 72 slots, and room to begin at a cache line.
+SLOTS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 72
+
+
+class Quantized(NamedTuple):
+    """Arguments of `forest_quantized`, from `group` to `leaf_number`."""
+
+    group: Array
+    cuts: Array
+    plane: Array
+    sets: Array
+    answer: Array
+    tree: Array
+    tile: Array
+    op: Array
+    leaf: Array
+    step: Array
+    leaf_number: Array
+
+    @property
+    def n_planes(self) -> int:
+        return int(self.sets[-1, 2])
+
+    @property
+    def codes_nbytes(self) -> int:
+        """Scratch for the codes of a block of rows."""
+        return _LINE_NBYTES + BLOCK_ROWS * self.n_planes
+
+    @property
+    def few_rows(self) -> int:
+        """Up to how many rows of a block walk: then it costs less than to evaluate 64 rows, of which most are none."""
+        trees = self.tree[:-1]
+        n_leaves = np.diff(trees[:, 2], append=len(self.leaf))
+        evaluated_ns = _OP_NS * len(self.op) + _TILE_NS * len(self.tile) + _TREE_NS * len(trees)
+        walked_ns = _STEP_NS * float(np.sum(np.log2(n_leaves) + _MORE_STEPS))
+        return int(evaluated_ns / walked_ns)
+
+
+def from_line(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros from the beginning of a cache line on."""
+    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(nbytes + _LINE_NBYTES, np.uint8)
+    first = -memory.ctypes.data % _LINE_NBYTES
+    aligned: Array = memory[first : first + nbytes].view(dtype).reshape(shape)
+    return aligned
+
+
+def quantize(
+    b: Binder, nodes: Sequence[Array], tree_root: Array, tree_target: Array, leaf_value: Array
+) -> Quantized | None:
+    """The tables. None for a forest that has a tree of more than 256 leaves, asks too much, or nothing."""
+    split_index, threshold, left_child, node_flags, category_begin, _ = nodes
+    if len(left_child) > 511 * len(tree_root):
+        return None
+    inner, in_set = left_child >= 0, (node_flags & _CATEGORICAL) != 0
+    word = np.zeros(len(left_child), np.int64)
+    group, cuts, plane = _numbers(split_index, threshold, node_flags, np.flatnonzero(inner & ~in_set), word)
+    chosen = np.flatnonzero(inner & in_set)
+    sets, asked, counts, begins = _sets(split_index, threshold, node_flags, category_begin, chosen, len(plane), word)
+    n_answers = int(np.sum(counts + _MORE_CODES))
+    if (
+        not 0 < len(plane) + len(asked) <= _MOST_PLANES
+        or n_answers > _MOST_ANSWERS
+        or group.shape[1] > 4 + _MOST_LEVELS
+    ):
+        return None
+    answer = np.zeros((1, n_answers), np.uint8)
+    b.kernel(f"category_answers_{_WIDTHS[threshold.itemsize]}")(
+        _i32(asked), _i32(counts), threshold, left_child, *nodes[3:], _i32(begins), answer
+    )
+    one_value = leaf_value.shape[1] == 1  # trees that share no output may change places
+    order = np.argsort(tree_target, kind="stable") if one_value else np.arange(len(tree_target))
+    given = left_child, _i32(word), tree_root[order], tree_target[order]
+    scheduled = _schedule(b, *given)
+    if scheduled is None:
+        return None
+    tree, tile, op, leaf_row, step, leaf_number = scheduled
+    leaf = from_line((len(leaf_row), leaf_value.shape[1]), leaf_value.dtype)
+    leaf[:] = leaf_value[leaf_row]
+    return Quantized(group, cuts, plane, sets, answer[0], tree, tile, op, leaf, step, leaf_number)
+
+
+_WIDTHS = {4: "f32", 8: "f64"}
+
+
+def _i32(values: Any) -> Array:
+    return np.ascontiguousarray(values, np.int32)
+
+
+def _numbers(
+    split_index: Array, threshold: Array, node_flags: Array, asking: Array, word: Array
+) -> tuple[Array, Array, Array]:
+    """Groups, cuts and planes of the nodes `asking` for numbers, and their words."""
+    key = 2 * split_index[asking].astype(np.int64) + ((node_flags[asking] & _ZERO_MISSING) != 0)
+    order = np.argsort(key, kind="stable")
+    keys, firsts = np.unique(key[order], return_index=True)
+    groups: list[list[int]] = []
+    blocks: list[Array] = []
+    planes: list[Array] = [np.zeros((0, 2), np.int64)]
+    n_blocks = n_planes = 0
+    for asked, own in zip(keys.tolist(), np.split(asking[order], firsts[1:]), strict=False):
+        values = np.where(np.isnan(threshold[own]), np.inf, threshold[own]).astype(threshold.dtype)
+        distinct, position = np.unique(values, return_inverse=True)
+        goes_right = (node_flags[own] & _DEFAULT_LEFT) == 0
+        used, chosen = np.unique(position // _LAST_CODE * 2 + goes_right, return_inverse=True)
+        planes.append(np.stack([used // 2 * _LAST_CODE, used % 2 * _LAST_CODE], axis=1))
+        word[own] = (n_planes + chosen) << 8 | (position % _LAST_CODE + 1)
+        levels = list(_levels(distinct))
+        begins = n_blocks + np.cumsum([0, *map(len, levels)])
+        groups.append([asked // 2, asked % 2, len(levels), n_planes, *begins[:-1].tolist()])
+        blocks += levels
+        n_blocks, n_planes = int(begins[-1]), n_planes + len(used)
+    most = max([_MOST_LEVELS, *(row[2] for row in groups)])
+    table = np.zeros((len(groups) + 1, 4 + most), np.int32)
+    for row, numbers in zip(table, groups, strict=False):
+        row[: len(numbers)] = numbers
+    table[-1, 3] = n_planes
+    cuts = from_line((n_blocks, _PIVOTS), threshold.dtype)
+    if blocks:
+        np.concatenate(blocks, out=cuts)
+    return table, cuts, _i32(np.concatenate(planes))
+
+
+def _levels(cuts: Array) -> Iterator[Array]:
+    """Sorted thresholds as blocks of 16, and above them blocks of the last ones of 16 blocks each, from the top on.
+
+    Nothing is behind +inf, which stands where there is none, and for the last block of a level: so no search goes past.
+    """
+    span = 1
+    while span * _PIVOTS < len(cuts):
+        span *= _PIVOTS
+    while span:
+        n_blocks = -(-len(cuts) // (span * _PIVOTS))
+        ends = (np.arange(n_blocks * _PIVOTS) + 1) * span
+        inside = ends < len(cuts) if span > 1 else ends <= len(cuts)
+        pivots = np.where(inside, cuts[np.minimum(ends, len(cuts)) - 1], np.inf).astype(cuts.dtype)
+        yield pivots.reshape(n_blocks, _PIVOTS)
+        span //= _PIVOTS
+
+
+def _sets(
+    split_index: Array,
+    threshold: Array,
+    node_flags: Array,
+    category_begin: Array,
+    asking: Array,
+    n_planes: int,
+    word: Array,
+) -> tuple[Array, Array, Array, Array]:
+    """Columns with categories; and of each plane a node that asks, how many categories, and where its answers begin."""
+    chosen = threshold[asking].astype(np.int64)
+    key = (split_index[asking].astype(np.int64) * len(category_begin) + chosen) * 256 + node_flags[asking]
+    _, example, plane = np.unique(key, return_index=True, return_inverse=True)
+    word[asking] = (n_planes + plane) << 8 | 1
+    asked = asking[example]
+    n_words = np.diff(category_begin)[threshold[asked].astype(np.int64)]
+    columns, firsts = np.unique(split_index[asked], return_index=True)
+    most = np.maximum.reduceat(n_words, firsts) if len(firsts) else np.zeros(0, np.int64)
+    counts = 32 * np.repeat(most, np.diff([*firsts, len(asked)])).astype(np.int64)
+    begins = np.cumsum([0, *(counts + _MORE_CODES)])[:-1]
+    sets = np.zeros((len(columns) + 1, 4), np.int32)
+    sets[:-1] = np.stack([columns, 32 * most, n_planes + firsts, begins[firsts]], axis=1)
+    sets[-1, 2] = n_planes + len(asked)
+    return sets, asked, counts, begins
+
+
+def _schedule(b: Binder, left_child: Array, word: Array, tree_root: Array, tree_target: Array) -> list[Array] | None:
+    n_nodes, n_trees = len(left_child), len(tree_root)
+    scratch = [np.empty(n_nodes, np.int32) for _ in range(7)]
+    tree, tile = np.zeros((n_trees + 1, 7), np.int32), np.zeros((n_nodes // 11 + 1, 9), np.int32)
+    op, leaf_row = np.zeros((n_nodes, 3), np.int32), np.zeros(n_nodes, np.int32)
+    step, leaf_number, found = np.zeros(n_nodes, np.int32), np.zeros(n_nodes, np.uint8), np.empty(2, np.int64)
+    b.kernel("quantize_forest")(
+        left_child, word, tree_root, tree_target, *scratch, np.empty(_STACK, np.int32),
+        tree, tile, op, leaf_row, step, leaf_number, found,
+    )  # fmt: skip
+    n_leaves, n_steps = found.tolist()
+    if n_leaves < 0:
+        return None
+    kept = tile[: tree[-1, 0]], op[: tree[-1, 1]], leaf_row[:n_leaves], step[:n_steps], leaf_number[:n_steps]
+    return [tree, *(np.copy(array) for array in kept)]
