@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from inferir.cli._errors import FAILED
 from inferir.cli._options import EXISTING
 from inferir.cli._output import seconds_text
 from inferir.errors import FileAccessError
+
+_STDERR = 2
 
 
 @click.group("lambda")
@@ -51,7 +52,7 @@ def invoke(package: str, event: str, interpreter: str | None, repeat: int, timeo
     with tempfile.TemporaryDirectory() as folder:
         unpack(package, folder)
         python = interpreter or interpreter_for(folder)
-        with Emulator(folder, python, log=sys.stderr.buffer, timeout_s=timeout) as function:
+        with Emulator(folder, python, log=_STDERR, timeout_s=timeout) as function:
             outcomes = [function.invoke(data) for _ in range(repeat)]
     click.echo(outcomes[-1].body.decode("utf-8", "replace"))
     times = [f"first answer after {seconds_text(outcomes[0].seconds)}"]

@@ -84,7 +84,7 @@ class Emulator:
         folder: str | os.PathLike[str],
         interpreter: str,
         *,
-        log: IO[Any] | None = None,
+        log: IO[Any] | int | None = None,
         environ: dict[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> None:

@@ -52,7 +52,7 @@ def answer(event: Any, function: Function, call: Call) -> Any:
     if type(event) is dict:
         for trigger in (HttpApi, LoadBalancer, RestApi):
             if trigger.matches(event):
-                return _answer_http(trigger(event), function, call)
+                return _answer_http(_request(trigger, event, function, call), function, call)
         records = event.get("Records")
         if type(records) is list and records and type(records[0]) is dict:
             from inferir.lambda_entry.records import answer_records
@@ -202,6 +202,14 @@ def _unpacked(data: bytes) -> bytes:
     return body
 
 
+def _request(trigger: type[HttpApi], event: dict[str, Any], function: Function, call: Call) -> HttpApi:
+    if trigger is HttpApi and function.settings.stream and call.streams:
+        from inferir.lambda_entry.streaming import StreamedApi
+
+        return StreamedApi(event, function, call)
+    return trigger(event)
+
+
 def _answer_http(request: HttpApi, function: Function, call: Call) -> Any:
     headers = {"Content-Type": _JSON}
     try:
@@ -209,10 +217,8 @@ def _answer_http(request: HttpApi, function: Function, call: Call) -> Any:
             headers["Content-Type"], body = _get(request, function)
         elif request.method == "POST":
             document = _document(request)
-            if function.settings.stream and call.streams:
-                from inferir.lambda_entry.streaming import Stream
-
-                return Stream(function, document, call)
+            if hasattr(request, "reply_in_pieces"):
+                return request.reply_in_pieces(headers, document)
             said = function.handler.reply(document, call.request_id, call.remaining_ms())
             body = jsontext.dumps(said).encode("ascii")
         else:

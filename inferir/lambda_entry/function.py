@@ -45,9 +45,11 @@ class Function:
 
     def respond(self, event: Any, call: Call) -> Any:
         """The answer to a decoded event, ready for JSON. Raises what Lambda is to hear of as an error."""
-        self.begin(call)
+        self._begin(call)
+        value = None
         try:
-            return events.answer(event, self, call)
+            value = events.answer(event, self, call)
+            return value
         except (InferirError, RequestError) as error:
             self.logger.write("WARN", "function:respond", str(error), exception_name=type(error).__name__)
             raise
@@ -55,9 +57,10 @@ class Function:
             self.log_unexpected(error)
             raise
         finally:
-            self._end()
+            if not hasattr(value, "content_type"):  # a stream has its rows still before it, and ends by itself
+                self.end()
 
-    def begin(self, call: Call) -> None:
+    def _begin(self, call: Call) -> None:
         """Let log lines say which event they are about."""
         root = call.trace_id.partition(";")[0].removeprefix("Root=")
         about = self.logger.invocation = {"function_request_id": call.request_id, "cold_start": self.handler.cold}
@@ -77,7 +80,8 @@ class Function:
             exception="".join(stack_of(error)),
         )
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Write the event's metrics; what is logged from now on is about none."""
         namespace = self.settings.metrics_namespace
         if namespace:
             now, before = self.handler.counters, self._before

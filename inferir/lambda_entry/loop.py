@@ -6,6 +6,7 @@ import os
 from time import sleep
 
 from inferir.lambda_entry import jsontext, protocol
+from inferir.lambda_entry.client import ConnectionLostError
 from inferir.lambda_entry.errors import UnmarshalError, stack_of, wire_type
 from inferir.lambda_entry.function import Call, Function
 from inferir.lambda_entry.protocol import MAX_RESPONSE_BYTES, Invocation
@@ -52,7 +53,10 @@ def answer(connection: Connection, function: Function, event: Invocation) -> Non
     else:
         if not isinstance(body, bytes):
             head = protocol.post_streamed(connection.host, path + "response", event.echo, content_type)
-            _check(connection.stream(head, body, body.end), function)
+            try:
+                _check(connection.stream(head, body, body.end), function)
+            except ConnectionLostError as error:  # whoever was to read it has gone; whether Lambda has, `next` will say
+                function.logger.write("WARN", "loop:answer", str(error))
             return
         request = protocol.post(connection.host, path + "response", body, event.echo, content_type)
         if len(body) > MAX_RESPONSE_BYTES:

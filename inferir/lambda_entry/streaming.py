@@ -7,10 +7,9 @@ byte is an error response; later, it is told in trailers.
 
 from __future__ import annotations
 
-from inferir import payload
-from inferir.errors import InferirError
 from inferir.lambda_entry import jsontext, protocol
-from inferir.lambda_entry.errors import RequestError, stack_of, status_of, wire_type
+from inferir.lambda_entry.errors import stack_of, wire_type
+from inferir.lambda_entry.events import HttpApi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,46 +18,54 @@ if TYPE_CHECKING:
 
     from inferir.lambda_entry.function import Call, Function
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "StreamedApi"]
+
+
+class StreamedApi(HttpApi):
+    """A request by a function URL that streams. All answers have a prelude then, also those that are whole."""
+
+    def __init__(self, event: dict[str, Any], function: Function, call: Call) -> None:
+        super().__init__(event)
+        self._function, self._call = function, call
+
+    def reply(self, status: int, headers: dict[str, str], body: bytes) -> Any:
+        return Stream(self._function, self._call, _prelude(status, headers) + body, iter(()))
+
+    def reply_in_pieces(self, headers: dict[str, str], document: Any) -> Stream:
+        """Raises what `LambdaHandler.stream` does before its first piece."""
+        call = self._call
+        pieces = self._function.handler.stream(document, call.request_id, call.remaining_ms())
+        return Stream(self._function, call, _prelude(200, headers) + next(pieces), pieces)
 
 
 class Stream:
-    """Pieces of a body; afterwards `end()` is what follows them. An error of the request is a response of its own."""
+    """Pieces of a body; afterwards `end()` is what follows them."""
 
     content_type = "application/vnd.awslambda.http-integration-response"
 
-    def __init__(self, function: Function, document: Any, call: Call) -> None:
-        self._function, self._document, self._call = function, document, call
+    def __init__(self, function: Function, call: Call, first: bytes, rest: Iterator[bytes]) -> None:
+        self._function, self._call, self._first, self._rest = function, call, first, rest
         self._error: BaseException | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        self._function.begin(self._call)
-        pieces = self._function.handler.stream(self._document, self._call.request_id, self._call.remaining_ms())
         try:
-            first = next(pieces)
-        except Exception as error:
-            if not isinstance(error, (InferirError, RequestError)):
-                self._function.log_unexpected(error)
-            body = jsontext.dumps(payload.error_body(error, self._call.request_id))
-            yield _prelude(status_of(error)) + body.encode("ascii")
-            return
-        yield _prelude(200) + first
-        try:
-            yield from pieces
+            yield self._first
+            yield from self._rest
         except Exception as error:
             self._function.log_unexpected(error)
             self._error = error
+        finally:
+            self._function.end()
 
     def end(self) -> bytes:
         """The last chunk, with what went wrong in trailers."""
-        if self._error is None:
-            return protocol.last_chunk()
         error = self._error
+        if error is None:
+            return protocol.last_chunk()
         document = protocol.error_document(str(error), type(error).__name__, stack_of(error), self._call.request_id)
         return protocol.last_chunk(wire_type(error), document)
 
 
-def _prelude(status: int) -> bytes:
+def _prelude(status: int, headers: dict[str, str]) -> bytes:
     """What an HTTP front end makes status and headers of; without a length, which nobody knows yet."""
-    head = {"statusCode": status, "headers": {"Content-Type": "application/json"}}
-    return jsontext.dumps(head).encode("ascii") + protocol.PRELUDE_END
+    return jsontext.dumps({"statusCode": status, "headers": headers}).encode("ascii") + protocol.PRELUDE_END

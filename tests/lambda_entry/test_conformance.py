@@ -321,6 +321,31 @@ def test_11_what_fails_in_the_middle_of_a_stream_is_told_in_trailers() -> None:
     assert trailers == b"\r\n"
 
 
+def test_11_every_answer_of_a_function_that_streams_has_a_prelude_and_metrics_count_it() -> None:
+    log = Lines()
+    body = {"instances": [[k % 100, "red", 0] for k in range(3000)]}
+    health = {**url_event({}), "rawPath": "/health", "requestContext": {"http": {"method": "GET"}}}
+    broken = {**url_event({}), "body": "{"}
+    with runtime_api(*(event(value) for value in (health, broken, url_event(body)))) as api:
+        run_loop(api, make_function(log=log, INFERIR_STREAM="1", INFERIR_METRICS_NAMESPACE="N"))
+        heads = [unchunked(posted.raw.partition(b"\r\n\r\n")[2])[0].partition(bytes(8)) for posted in api.posted]
+    assert [json.loads(head)["statusCode"] for head, _, _ in heads] == [200, 400, 200]
+    assert json.loads(heads[0][2]) == {"live": True, "ready": True}
+    assert [line["Instances"] for line in log.written if "_aws" in line] == [0, 0, 3000]
+
+
+def test_11_a_reader_who_goes_away_does_not_end_the_process() -> None:
+    def hang_up(posted: Posted) -> bytes:
+        return b"" if "response-mode" in str(posted.headers) else ACCEPTED
+
+    body = {"instances": [[1, "red", 0]] * 2000}
+    log = Lines()
+    with runtime_api(event(url_event(body), "r-1"), event(ONE, "r-2"), reply=hang_up) as api:
+        run_loop(api, make_function(log=log, INFERIR_STREAM="1"))
+        assert [posted.path.split("/")[4] for posted in api.posted] == ["r-1", "r-2"]
+    assert any("expected the Runtime API" in line["message"] for line in log.written)
+
+
 @pytest.fixture
 def hooks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     called: list[str] = []
