@@ -81,7 +81,6 @@ class App:
         self.plane = DataPlane(self.registry, self.telemetry, self.executor, max_batch_rows=settings.max_batch_rows)
         self.library = Library(settings, self.registry, self.telemetry, self._batcher)
         self.admission = Admission(_limit(settings), settings.max_queue)
-        self.loaded = False
         self.parts = Parts(
             settings=settings,
             registry=self.registry,
@@ -93,12 +92,22 @@ class App:
             snapshots=snapshots or self._own_snapshot,
             gauges=gauges or self.gauges,
         )
+        self.plane.known = self.parts.admin.sources
         self.router = Router(api_routes(self.parts))
         self.gate = Gate(self.router, keys, self.admission, self.telemetry, timeout_s=settings.timeout_s)
         self._keys = keys
         self._grpc: GrpcServer | None = None
         self._runner: web.ServerRunner | None = None
         self._sites: dict[int, list[web.SockSite]] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether everything that was to be loaded at the start is."""
+        return self.plane.loaded
+
+    @loaded.setter
+    def loaded(self, loaded: bool) -> None:
+        self.plane.loaded = loaded
 
     def gauges(self) -> dict[str, float]:
         """What only the server knows; the telemetry gives the names."""

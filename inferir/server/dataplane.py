@@ -8,14 +8,14 @@ thread where they would hold up the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from time import monotonic
 from typing import Any, NamedTuple, TypeAlias
 
-from inferir.errors import InvalidInputError
+from inferir.errors import InvalidInputError, UnknownModelError
 from inferir.server.admission import DEADLINE_INFEASIBLE, EXPIRED
-from inferir.server.errors import DeadlineError, TooLargeError
+from inferir.server.errors import DeadlineError, NotReadyError, TooLargeError
 from inferir.server.exchange import INFERENCE, QUEUE, Exchange
 from inferir.server.observer import Observer
 from inferir.server.registry import ModelVersion, Registry
@@ -36,7 +36,11 @@ class Answers(NamedTuple):
 
 
 class DataPlane:
-    """Answers requests with the models of a registry."""
+    """Answers requests with the models of a registry.
+
+    known   name -> file of every model that could be loaded, whether it is or not.
+    loaded  whether everything that was to be loaded at the start is.
+    """
 
     def __init__(
         self, registry: Registry, observer: Observer, executor: Executor, *, max_batch_rows: int = 100_000
@@ -45,10 +49,22 @@ class DataPlane:
         self._observer = observer
         self._executor = executor
         self._max_batch_rows = max_batch_rows
+        self.known: Callable[[], Mapping[str, str]] = dict
+        self.loaded = False
 
     def resolve(self, exchange: Exchange, reference: str | None) -> ModelVersion:
-        """The version that is to answer, noted in the exchange. Raises UnknownModelError (E011)."""
-        version = self.registry.resolve(reference)
+        """The version that is to answer, noted in the exchange.
+
+        Raises UnknownModelError (E011), or NotReadyError for a model that is known and not loaded.
+        """
+        try:
+            version = self.registry.resolve(reference)
+        except UnknownModelError:
+            if not self.loaded:
+                raise NotReadyError("models are still being loaded") from None
+            if reference in self.known():
+                raise NotReadyError(f"model {reference!r} is not loaded") from None
+            raise
         exchange.model, exchange.version = version.name, version.version
         return version
 

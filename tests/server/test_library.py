@@ -94,7 +94,7 @@ def test_the_one_unused_longest_goes(tmp_path: Path) -> None:
         async with serving(*paths[:2], memory_limit_bytes=limit) as (app, url), aiohttp.ClientSession(url) as client:
             assert [await predict(client, name) for name in "ba"] == [0.0, 0.0]
             await app.library.load(paths[2])
-            assert [await predict(client, name) for name in "abc"] == [0.0, "E011", 0.0]
+            assert [await predict(client, name) for name in "abc"] == [0.0, "NOT_READY", 0.0]
             await app.library.reload("b")
             assert await predict(client, "b") == 0.0
             large = linear_model(tmp_path / "large.apr", name="large", pad_bytes=limit)
@@ -111,7 +111,8 @@ def test_unload_and_reload(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(path) as (app, url), aiohttp.ClientSession(url) as client:
             await app.library.unload("linear")
-            assert await predict(client) == "E011"
+            assert await predict(client) == "E011"  # none is there to answer for no name
+            assert await predict(client, "linear") == "NOT_READY"
             with pytest.raises(UnknownModelError):
                 await app.library.unload("linear")
             assert app.library.sources() == {"linear": path}
@@ -150,10 +151,10 @@ def test_a_watched_folder(tmp_path: Path) -> None:
             await eventually(lambda: app.registry.failures)
             assert await predict(client, "a") == 4.0
             (folder / "b.apr").unlink()
-            await says("b", "E011")
+            await says("b", "NOT_READY")
             assert await predict(client, "a") == 4.0
             shutil.rmtree(folder)
-            await says("a", "E011")
+            await says("a", "NOT_READY")
             watching.cancel()
 
     asyncio.run(main())

@@ -26,6 +26,9 @@ __all__ = ["Supervisor"]
 
 _log = logging.getLogger("inferir.server")
 
+#: Every worker is asked whether it lives, and has this long to say so.
+_PING_EVERY_S, _PING_WITHIN_S = 2.0, 10.0
+
 #: After its time to stop, a worker has this long until it is killed.
 _KILL_AFTER_S = 5.0
 
@@ -61,6 +64,7 @@ class Supervisor:
             started(url_of(self._settings, self._sockets[0]))
             for slot in self._slots:
                 self._keep(self._replace(slot))
+                self._keep(self._look_after(slot))
             if self._settings.watch_s:
                 self._keep(self._watcher.run(self._settings.watch_s))
             await self._stopping.wait()
@@ -128,6 +132,18 @@ class Supervisor:
             if deputy is not None:
                 with contextlib.suppress(LostError):
                     await deputy.call("release", slot=slot.number)
+
+    async def _look_after(self, slot: _Slot) -> None:
+        """A worker that lives and does not answer is worse than a dead one: it is made one, and so replaced."""
+        while True:
+            await asyncio.sleep(_PING_EVERY_S)
+            try:
+                await asyncio.wait_for(slot.link.call("ping"), _PING_WITHIN_S)
+            except LostError:
+                continue
+            except asyncio.TimeoutError:
+                _log.error("worker %d does not answer; it is killed", slot.number)
+                slot.process.kill()
 
     async def _deputise(self, slot: _Slot) -> Link | None:
         """Another worker that answers at the slot's socket as long as nobody else does."""

@@ -29,7 +29,8 @@ _log = logging.getLogger("inferir.server")
 
 def main(settings: Settings, keys: Keys, slot: int, sockets: list[socket.socket], control: socket.socket) -> None:
     """Run until told to stop. `sockets` are those of all workers; `slot` is whose is ours."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the supervisor tells us
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all its processes; the supervisor tells us
+        signal.signal(number, signal.SIG_IGN)
     configure_logging(settings)
     run_loop(_Worker(settings, keys, slot, sockets).run(control))
 
@@ -53,6 +54,7 @@ class _Worker:
                 "listen": self._listen,
                 "release": self._release,
                 "stop": self._stop,
+                "ping": lambda: None,
             }
         )
         self._stopping = asyncio.Event()

@@ -74,7 +74,7 @@ class TestHistogram:
         histogram = Histogram([1.0])
         for _ in range(10 * FOLD_AT):
             histogram.observe(0.5)
-        assert len(histogram._pending) < FOLD_AT
+        assert len(histogram.pending) < FOLD_AT
 
 
 class TestText:
