@@ -34,23 +34,11 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
         if not function.is_declaration and function.name not in EXPORTS:
             function.linkage = "internal"
     module.triple, module.data_layout = target.triple, str(machine.target_data)
-    optimise(module, machine)
-    return bytes(machine.emit_object(module))
-
-
-def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
-    """What Numba's JIT does, for `machine`: functions one by one, then the module. No SLP vectoriser, as in Numba.
-
-    Without the first step kernels took 4 % more time (geometric mean over all of them), exp_f64 a third.
-    """
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
     builder = llvm.create_pass_builder(machine, options)
-    passes = builder.getFunctionPassManager()
-    for function in module.functions:
-        if not function.is_declaration:
-            passes.run(function, builder)
     builder.getModulePassManager().run(module, builder)
+    return bytes(machine.emit_object(module))
 
 
 def link(target: Target, code: bytes, out: Path) -> None:
@@ -61,7 +49,9 @@ def link(target: Target, code: bytes, out: Path) -> None:
         if target.file.endswith(".so"):
             defined = [f"--defsym={name}=0" for name in LIBC]
             _linker(target, "--no-undefined", *defined, "-o", str(path.with_suffix(".so")), str(path))
-        _linker(target, "-o", str(out), str(path))
+            _linker(target, "-o", str(out), str(path))
+        else:
+            _linker(target, *(f"--export={name}" for name in EXPORTS), "-o", str(out), str(path))
 
 
 def _linker(target: Target, *arguments: str) -> None:

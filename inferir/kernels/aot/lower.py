@@ -75,6 +75,11 @@ def keep_only(module: llvm.ModuleRef, names: tuple[str, ...]) -> None:
     passes.add_strip_dead_prototype_pass()
     machine = llvm.Target.from_default_triple().create_target_machine()
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=0)))
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    simplify = builder.getFunctionPassManager()
+    for function in module.functions:
+        if not function.is_declaration:
+            simplify.run(function, builder)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Target(NamedTuple):
 LIBC = ("memcpy", "memmove", "memset")
 
 _ELF = ("ld.lld", "-shared", "-s", "--build-id=none", "--hash-style=gnu", "-z", "now", "-z", "noexecstack")
-_WASM = ("wasm-ld", "--no-entry", "-s", "--export-dynamic", "--export-table", "--export=__heap_base", "--stack-first")
+_WASM = ("wasm-ld", "--no-entry", "-s", "--export-table", "--export=__heap_base", "--stack-first")
 _WASM_FEATURES = "+simd128,+bulk-memory,+nontrapping-fptoint,+sign-ext,+mutable-globals"
 _LINUX = "unknown-linux-gnu"
 
