@@ -6,6 +6,8 @@ someone asks: a histogram per stage would cost a request more than its model oth
 
 from __future__ import annotations
 
+import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from inferir.server.telemetry.families import FAMILIES, MODEL_LIMIT, OTHER, Fami
 
 if TYPE_CHECKING:
     from inferir.server.exchange import Exchange
+    from inferir.server.routes import Route
 
 __all__ = ["Histogram", "Metrics"]
 
@@ -24,25 +27,30 @@ FOLD_AT = 512
 
 
 class Histogram:
-    """One line of a family of histograms, or several with the same bounds: `width` values at every observation."""
+    """One line of a family of histograms, or several with the same bounds: `width` values at every observation.
 
-    __slots__ = ("_bounds", "_counts", "_pending", "_sums")
+    pending  observations that are not sorted yet: numbers, or sequences of `width` of them, which must not change.
+             Whoever appends to it calls `fold` at FOLD_AT.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sums", "pending")
 
     def __init__(self, bounds: Any, width: int = 1) -> None:
         self._bounds = np.asarray(bounds, np.float64)
         self._counts = np.zeros((width, len(self._bounds) + 1), np.int64)
         self._sums = np.zeros(width, np.float64)
-        self._pending: list[Any] = []
+        self.pending: list[Any] = []
 
     def observe(self, value: Any) -> None:
-        """A number; a list of `width` numbers where that is not 1. The list must not change afterwards."""
-        self._pending.append(value)
-        if len(self._pending) >= FOLD_AT:
-            self._fold()
+        """Add a number, or a sequence of `width` numbers where that is not 1."""
+        self.pending.append(value)
+        if len(self.pending) >= FOLD_AT:
+            self.fold()
 
-    def _fold(self) -> None:
-        values: npt.NDArray[np.float64] = np.array(self._pending, np.float64).reshape(-1, len(self._sums))
-        self._pending.clear()
+    def fold(self) -> None:
+        """Sort what is pending into buckets."""
+        pending, self.pending = self.pending, []
+        values: npt.NDArray[np.float64] = np.array(pending, np.float64).reshape(-1, len(self._sums))
         self._sums += values.sum(axis=0)
         for position, column in enumerate(values.T):
             # Buckets include their bound, as Prometheus' `le` says.
@@ -51,24 +59,30 @@ class Histogram:
 
     def values(self, position: int = 0) -> list[float]:
         """How many fell into each bucket (not cumulated), then their sum."""
-        if self._pending:
-            self._fold()
+        if self.pending:
+            self.fold()
         return [*self._counts[position].tolist(), float(self._sums[position])]
 
 
 class _ModelSeries:
-    """What is counted for each request of one version."""
+    """What is counted for each request and each batch of one version."""
 
-    __slots__ = ("duration", "rows", "stages")
+    __slots__ = ("batch_requests", "batch_rows", "duration", "kernel_s", "rows", "stages")
 
     def __init__(self) -> None:
         self.duration = Histogram(FAMILIES["model_inference_duration_seconds"].bounds)
         self.stages = Histogram(FAMILIES["inferir_stage_duration_seconds"].bounds, len(STAGES))
+        self.batch_rows = Histogram(FAMILIES["inferir_batch_rows"].bounds)
+        self.batch_requests = Histogram(FAMILIES["inferir_batch_requests"].bounds)
         self.rows = 0
+        self.kernel_s = 0.0
 
 
 class Metrics:
-    """An observer that counts. `snapshot` gives plain values, which another process can add to its own."""
+    """An observer that counts. `snapshot` gives plain values, which another process can add to its own.
+
+    The three methods that every request passes through are written out: a call costs as much as what it would do.
+    """
 
     def __init__(self) -> None:
         self._models: dict[tuple[str, str], _ModelSeries] = {}
@@ -76,6 +90,7 @@ class Metrics:
         self._histograms: dict[tuple[str, tuple[str, ...]], Histogram] = {}
         self._numbers: dict[tuple[str, tuple[str, ...]], float] = {}
         self._known: set[tuple[str, str]] = set()
+        self._batches = threading.Lock()  # large ones run in threads, and say so there
 
     # -- events
 
@@ -83,17 +98,22 @@ class Metrics:
         """Nothing is known yet that would be counted."""
 
     def request_finished(self, exchange: Exchange) -> None:
-        seconds = exchange.seconds
-        route = exchange.route
-        http = self._http.get((route.method, route.path, exchange.status))
-        if http is None:
-            http = self._http_histogram(route.method, route.path, exchange.status)
-        http.observe(seconds)
-        if exchange.status < 400 and exchange.rows:
-            series = self._models.get((exchange.model, exchange.version)) or self._model(exchange)
-            series.duration.observe(seconds)
-            series.stages.observe(exchange.stages)
+        seconds = monotonic() - exchange.started_s
+        route, status = exchange.route, exchange.status
+        http = self._http.get((route.method, route.path, status)) or self._http_histogram(route, status)
+        http.pending.append(seconds)
+        if len(http.pending) >= FOLD_AT:
+            http.fold()
+        if status < 400 and exchange.rows:
+            series = self._models.get((exchange.model, exchange.version)) or self._series(
+                exchange.model, exchange.version
+            )
             series.rows += exchange.rows
+            series.duration.pending.append(seconds)
+            series.stages.pending.append(exchange.stages)
+            if len(series.stages.pending) >= FOLD_AT:
+                series.duration.fold()
+                series.stages.fold()
         elif exchange.shed:
             self.add("inferir_requests_shed", (exchange.shed,))
         elif exchange.code:
@@ -102,10 +122,14 @@ class Metrics:
             self.add("inferir_failed_seconds", version, seconds)
 
     def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
-        labels = self._labels(model, version)
-        self._histogram("inferir_batch_rows", labels).observe(rows)
-        self._histogram("inferir_batch_requests", labels).observe(requests)
-        self.add("inferir_kernel_seconds", labels, seconds)
+        series = self._models.get((model, version)) or self._series(model, version)
+        with self._batches:
+            series.kernel_s += seconds
+            series.batch_requests.pending.append(requests)
+            series.batch_rows.pending.append(rows)
+            if len(series.batch_rows.pending) >= FOLD_AT:
+                series.batch_requests.fold()
+                series.batch_rows.fold()
 
     def model_loaded(self, model: str, version: str, stages: dict[str, float], n_bytes: int) -> None:
         if len(self._known) < MODEL_LIMIT:
@@ -135,20 +159,30 @@ class Metrics:
     def snapshot(self) -> dict[str, list[tuple[list[str], list[float]]]]:
         """Family -> lines: values of the labels, and a number or a histogram's (see Histogram.values)."""
         lines: dict[str, list[tuple[list[str], list[float]]]] = {name: [] for name in FAMILIES}
-        for (name, labels), number in list(self._numbers.items()):
-            lines[name].append((list(labels), [float(number)]))
-        for (name, labels), histogram in list(self._histograms.items()):
-            lines[name].append((list(labels), histogram.values()))
+        for (name, key), number in list(self._numbers.items()):
+            lines[name].append((list(key), [float(number)]))
+        for (name, key), histogram in list(self._histograms.items()):
+            lines[name].append((list(key), histogram.values()))
         for (method, path, status), histogram in list(self._http.items()):
             lines["http_server_request_duration_seconds"].append(([method, path, str(status)], histogram.values()))
-        for (model, version), series in list(self._models.items()):
-            lines["model_inference_duration_seconds"].append(([model, version], series.duration.values()))
-            lines["model_predictions"].append(([model, version], [float(series.rows)]))
-            for position, stage in enumerate(STAGES):
-                lines["inferir_stage_duration_seconds"].append(
-                    ([model, version, stage], series.stages.values(position))
-                )
+        with self._batches:
+            self._model_lines(lines)
         return {name: values for name, values in lines.items() if values}
+
+    def _model_lines(self, lines: dict[str, list[tuple[list[str], list[float]]]]) -> None:
+        for (model, version), series in list(self._models.items()):
+            labels = [model, version]
+            values = {
+                "model_inference_duration_seconds": series.duration.values(),
+                "model_predictions": [float(series.rows)],
+                "inferir_batch_rows": series.batch_rows.values(),
+                "inferir_batch_requests": series.batch_requests.values(),
+                "inferir_kernel_seconds": [series.kernel_s],
+            }
+            for name, numbers in values.items():
+                lines[name].append((labels, numbers))
+            for position, stage in enumerate(STAGES):
+                lines["inferir_stage_duration_seconds"].append(([*labels, stage], series.stages.values(position)))
 
     # -- lines, made when they are first needed
 
@@ -156,13 +190,12 @@ class Metrics:
         pair = (model, version)
         return pair if pair in self._known else ("", "") if not model else (OTHER, OTHER)
 
-    def _model(self, exchange: Exchange) -> _ModelSeries:
-        labels = self._labels(exchange.model, exchange.version)
-        return self._models.setdefault(labels, _ModelSeries())
+    def _series(self, model: str, version: str) -> _ModelSeries:
+        return self._models.setdefault(self._labels(model, version), _ModelSeries())
 
-    def _http_histogram(self, method: str, path: str, status: int) -> Histogram:
-        family = FAMILIES["http_server_request_duration_seconds"]
-        return self._http.setdefault((method, path, status), Histogram(family.bounds))
+    def _http_histogram(self, route: Route, status: int) -> Histogram:
+        bounds = FAMILIES["http_server_request_duration_seconds"].bounds
+        return self._http.setdefault((route.method, route.path, status), Histogram(bounds))
 
     def _histogram(self, name: str, labels: tuple[str, ...]) -> Histogram:
         histogram = self._histograms.get((name, labels))

@@ -11,9 +11,11 @@ from inferir.server.exchange import STAGES
 
 __all__ = ["server_timing"]
 
-_LINE = ("Server-Timing: " + ", ".join(f"{stage};dur=%.4g" for stage in STAGES) + "\r\n").encode()
+#: Microseconds are as fine as the clock is worth; %g would cost twice as much.
+_LINE = ("Server-Timing: " + ", ".join(f"{stage};dur=%.3f" for stage in STAGES) + "\r\n").encode()
 
 
 def server_timing(stages_s: Sequence[float]) -> bytes:
     """The header line for the seconds in each of STAGES, with its CR LF."""
-    return _LINE % tuple([seconds * 1e3 for seconds in stages_s])
+    a, b, c, d, e, f, g = stages_s
+    return _LINE % (a * 1e3, b * 1e3, c * 1e3, d * 1e3, e * 1e3, f * 1e3, g * 1e3)
