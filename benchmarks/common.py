@@ -37,6 +37,9 @@ LENGTHS = {"d": COLUMNS, "k": 8, "m": 100, "c": 8, "t": 100}
 
 DTYPES = {"u8": np.uint8, "i32": np.int32, "u32": np.uint32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
 
+#: Of a group of packed outputs, and column.
+_LINE_NBYTES = 64
+
 for _backend in BACKENDS:  # asv forks a process for each case: what is imported here is imported once
     select(_backend)
 
@@ -129,6 +132,9 @@ class Case:
         for argument in signature.arguments:
             if isinstance(given.get(argument.name), np.ndarray):
                 lengths.update(zip(argument.dims, given[argument.name].shape, strict=True))
+            elif argument.dims[2:] == ("w",):  # packed outputs
+                lanes = _LINE_NBYTES // np.dtype(DTYPES[argument.dtype]).itemsize
+                lengths = {"w": lanes, "g": -(-lengths["k"] // lanes), **lengths}
         made = []
         for position, argument in enumerate(signature.arguments):
             value, dtype, generator = given.get(argument.name), DTYPES[argument.dtype], random(position)

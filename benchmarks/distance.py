@@ -6,16 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Array, Case, Given, KernelBenchmark, below, positive, random
+from benchmarks.common import COLUMNS, Array, Case, Given, KernelBenchmark, below, positive, random
+from inferir.kernels.signatures import BLOCK_ROWS
+from inferir.operators._packing import packed, scores
 
 _METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
-_POINTS, _NEIGHBORS = 2000, 5
+_CENTRES, _POINTS, _NEIGHBORS = 100, 2000, 5
 _TREE_COLUMNS, _TREE_LEVELS = 4, 7
 
 
-def _metric(metric: str, points: int, neighbors: int = 1) -> Case:
-    given = {"metric": _METRICS.index(metric), "p": 3.0}
-    return Case(given, {"m": points, "k": neighbors}, reference_rows=100)
+def _metric(metric: str) -> Case:
+    points = random().standard_normal((_CENTRES, COLUMNS))
+    lanes = packed(points if metric == "euclidean" else points[:0])
+    given = {"points": points, "packed": lanes, "metric": _METRICS.index(metric), "p": 3.0}
+    return Case(given, reference_rows=100)
+
+
+def _nearest() -> Given:
+    points = random().standard_normal((_POINTS, COLUMNS))
+    center, reach, scored = scores(points)
+    return {"points": points, "center": center, "reach": reach, "packed": scored, "metric": 0, "p": 2.0}
 
 
 def kd_tree(points: Array, levels: int) -> dict[str, Array]:
@@ -49,8 +59,8 @@ _FOUND: dict[str, Any] = {"index": below(_POINTS), "distance": positive, "by_dis
 class Distance(
     KernelBenchmark,
     cases={
-        **{f"distances/{metric}": _metric(metric, 100) for metric in _METRICS},
-        "nearest/euclidean": _metric("euclidean", _POINTS, _NEIGHBORS),
+        **{f"distances/{metric}": _metric(metric) for metric in _METRICS},
+        "nearest/euclidean": Case(_nearest, {"k": _NEIGHBORS, "b": BLOCK_ROWS}, reference_rows=100),
         "nearest_in_tree": Case(
             _search_tree, {"d": _TREE_COLUMNS, "k": _NEIGHBORS, "s": 2 * _TREE_LEVELS}, reference_rows=100
         ),

@@ -10,7 +10,7 @@ _CLASSES, _CATEGORIES = 10, 20
 class NaiveBayes(
     KernelBenchmark,
     cases={
-        "gaussian_nb": Case({"variance": positive}, {"k": _CLASSES}),
+        "gaussian_nb": Case({"normal": positive}, {"k": _CLASSES, "g": 2, "w": 16}),
         "categorical_nb": Case(
             {"x": below(_CATEGORIES), "begin": runs(COLUMNS, _CATEGORIES)},
             {"k": _CLASSES, "q": COLUMNS * _CATEGORIES},

@@ -21,7 +21,7 @@ def _decision(kind: str, n_classes: int) -> Case:
         "coef0": 0.5,
         "degree": 3,
     }
-    return Case(given, {"m": _VECTORS, "j": max(1, n_classes - 1), "p": pairs}, reference_rows=100)
+    return Case(given, {"m": _VECTORS, "g": _VECTORS // 8, "j": max(1, n_classes - 1), "p": pairs}, reference_rows=100)
 
 
 _BY_PAIR = {"p": _PAIRS, "c": _CLASSES}

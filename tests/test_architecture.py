@@ -64,12 +64,14 @@ COMPILED = marked()
 NAMES = [f"{file}.{function.name}" for file, function in COMPILED]
 #: Helpers and the private names they are given, such as `_exp, _log = _math.exp, _math.log`.
 HELPERS = {function.name for _, function in COMPILED}
-#: What kernels call that is written as LLVM IR.
+#: What kernels call that is written as LLVM IR, and where.
+IR = (JIT / "_simd.py", JIT / "_tiles.py")
 INSTRUCTIONS = {
     node.name
-    for node in ast.parse((JIT / "_simd.py").read_text(encoding="utf-8")).body
+    for path in IR
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
     if isinstance(node, ast.FunctionDef) and any("instruction(" in ast.unparse(mark) for mark in node.decorator_list)
-}
+} | {"product_tiles", "square_tiles", "gaussian_tiles"}
 
 
 @pytest.fixture(params=range(len(COMPILED)), ids=NAMES)
@@ -79,7 +81,7 @@ def compiled(request: pytest.FixtureRequest) -> ast.FunctionDef:
 
 def test_one_file_compiles() -> None:
     for path, tree in trees(PACKAGE):
-        if path not in (JIT / "_compile.py", JIT / "_simd.py"):
+        if path not in (JIT / "_compile.py", *IR):
             assert "njit" not in {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, path
             at_once = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
             names = imported(ast.Module(at_once, []))

@@ -8,6 +8,9 @@ arrays come last and are written; everything before them is only read. No kernel
 
     n  rows                 d  input columns           k  output columns         m  tree nodes, or stored rows
     t  trees                l  leaves                  b  rows of a scratch block
+    g  groups of outputs    w  lanes of a group
+
+Outputs in groups are packed: `packed[group, column, lane]`, 64 bytes a group and column (`operators/_packing.py`).
 
 ABI_VERSION goes up by one with every change of a line that exists; a compiled library with another number is refused.
 """
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 #: Rows that a forest kernel walks in lockstep: enough independent chains to hide a load, few enough to stay in L1.
 BLOCK_ROWS = 256
@@ -59,11 +62,12 @@ _FAMILIES = {
             leaf_number u8[m], out i64[2]
     """,
     "linear": """
-        matmul: x T[n,d], coef T[k,d], intercept T[k], out T[n,k]
+        matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], out T[n,k]
         linear_in_order: x f32[n,d], coef f32[k,d], intercept f32[k], out f32[n,k]
     """,
     "projection": """
-        project: x f64[n,d], mean f64[d], components f64[k,d], scale f64[k], out f64[n,k]
+        project: x f64[n,d], mean f64[d], components f64[g,d,w], scale f64[k], centered f64[8,d], totals f64[8,64], \
+            out f64[n,k]
     """,
     "activation": """
         sigmoid: x T[n,k], scale f64, out T[n,k]
@@ -107,8 +111,9 @@ _FAMILIES = {
         divide: x T[n,k], divisor f64[k], out T[n,k]
     """,
     "distance": """
-        distances: x f64[n,d], points f64[m,d], metric i64, p f64, out f64[n,m]
-        nearest: x f64[n,d], points f64[m,d], metric i64, p f64, index i64[n,k], out f64[n,k]
+        distances: x f64[n,d], points f64[m,d], packed f64[g,d,w], metric i64, p f64, totals f64[8,64], out f64[n,m]
+        nearest: x f64[n,d], points f64[m,d], metric i64, p f64, center f64[d], reach f64, packed f32[g,e,w], \
+            narrow f32[b,e], square f64[b], limit f32[b], totals f32[8,64], index i64[n,k], out f64[n,k]
         nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], \
             low f64[g,d], high f64[g,d], radius f64[g], ball i64, metric i64, p f64, waiting i64[s], bound f64[s], \
             index i64[n,k], out f64[n,k]
@@ -116,13 +121,13 @@ _FAMILIES = {
         average_neighbors: index i64[n,k], distance f64[n,k], target f64[m,v], by_distance i64, out f64[n,v]
     """,
     "naive_bayes": """
-        gaussian_nb: x f64[n,d], theta f64[k,d], variance f64[k,d], constant f64[k], out f64[n,k]
+        gaussian_nb: x f64[n,d], normal f64[g,d,w], constant f64[k], totals f64[8,64], out f64[n,k]
         categorical_nb: x f64[n,d], begin i64[e], log_probability f64[q,k], log_prior f64[k], \
             problem i64[1], out f64[n,k]
     """,
     "svm": """
-        svm_decision: x f64[n,d], support f64[m,d], dual_coef f64[j,m], intercept f64[p], class_begin i64[e], \
-            kind i64, gamma f64, coef0 f64, degree i64, similarity f64[m], out f64[n,p]
+        svm_decision: x f64[n,d], support f64[g,d,w], dual_coef f64[j,m], intercept f64[p], class_begin i64[e], \
+            kind i64, gamma f64, coef0 f64, degree i64, totals f64[8,64], similarity f64[8,m], out f64[n,p]
         svm_vote: x f64[n,p], out f64[n,c]
         svm_ovr: x f64[n,p], out f64[n,c]
         svm_couple: x f64[n,p], prob_a f64[p], prob_b f64[p], pairwise f64[c,c], matrix f64[c,c], step f64[c], \

@@ -188,6 +188,14 @@ class Binder:
     def n_inputs(self) -> int:
         return len(self._values)
 
+    def producer(self, value: Value) -> BoundStep | None:
+        """The step that computed a value: what is asked of it next may be had from the same step, or a cheaper one."""
+        return next((bound for bound in reversed(self._draft.steps) if bound.writes == value.number), None)
+
+    def array(self, argument: Argument) -> Array:
+        """The model's array that an argument of a step stands for."""
+        return self._draft.arrays[argument.number]
+
     def kernel(self, name: str) -> Callable[..., Any]:
         """A kernel to call while binding, to prove something."""
         return self._kernels[name]

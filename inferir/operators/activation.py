@@ -15,6 +15,19 @@ def _plain(name: str) -> Callable[[Binder], Value]:
     return bind
 
 
+def relu(b: Binder) -> Value:
+    """out = x where x > 0 or x is NaN, else 0."""
+    x = b.some()
+    made = b.producer(x)
+    if made is None or not made.step.kernel.startswith("matmul"):
+        return b.call("relu", x)
+    out = b.value(x.width, x.dtype)
+    rows, coef, intercept, _, *scratch, _ = made.step.arguments
+    source = Value(made.reads[0], rows.number, b.array(coef).shape[1], x.dtype)
+    b.step(made.step.kernel, source, coef, intercept, 1, *scratch, out, into=out)
+    return out
+
+
 def _scaled(name: str) -> Callable[[Binder], Value]:
     def bind(b: Binder) -> Value:
         return b.call(name, b.input(), b.attribute("scale", float, 1.0))
@@ -33,6 +46,7 @@ def _stepwise(name: str) -> Callable[[Binder], Value]:
 
 
 OPERATORS = {
+    "relu": relu,
     **{name: _stepwise(name) for name in ("sigmoid_stepwise", "softmax_stepwise")},
     **{name: _scaled(name) for name in ("sigmoid", "exp2")},
     **{
@@ -43,7 +57,6 @@ OPERATORS = {
             "log",
             "softplus",
             "tanh",
-            "relu",
             "signed_square",
             "normal_cdf",
             "normal_quantile",

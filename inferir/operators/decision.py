@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.operators._binder import Binder, Value
+from inferir.operators.distance import nearest_point
 
 
 def argmax(b: Binder) -> Value:
@@ -20,6 +21,8 @@ def argmax(b: Binder) -> Value:
 def argmin(b: Binder) -> Value:
     """Cluster number: the column of the smallest value, the first of equals."""
     x = b.some()
+    if (nearest := nearest_point(b, x)) is not None:
+        return nearest
     return b.call("argmin", x, width=1, dtype="i64", below=(x.width,))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from inferir.operators._binder import Array, Binder, Value
-from inferir.program import ROWS
+from inferir.operators._packing import TOTALS, packed, scores
+from inferir.program import BLOCK, ROWS
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
 WEIGHTS = ("uniform", "distance")
@@ -20,8 +21,40 @@ _DEEPEST = 128
 def distances(b: Binder) -> Value:
     """Distance to each of `points` (points, columns). Attributes metric, and p for minkowski."""
     x = b.input("f64")
-    points = b.tensor("points", "f64", None, x.width)
-    return b.call("distances", x, points, b.choice("metric", METRICS), b.attribute("p", float, 2.0), width=len(points))
+    points, metric = b.tensor("points", "f64", None, x.width), b.choice("metric", METRICS)
+    p = b.attribute("p", float, 2.0)
+    lanes = packed(points if METRICS[metric] == "euclidean" else points[:0])
+    return b.call("distances", x, points, lanes, metric, p, b.scratch("f64", *TOTALS), width=len(points))
+
+
+def nearest(
+    b: Binder, x: Value, points: Array, metric: int, p: float, k: int, into: Value, index: Any = None
+) -> tuple[Any, Any]:
+    """Scratch with the k nearest of `points`, if `index` is not given, and their distances, for the sake of `into`."""
+    center, reach, screen = scores(points if METRICS[metric] == "euclidean" else points[:0])
+    narrow, square, limit = b.scratch("f32", BLOCK, x.width + 1), b.scratch("f64", BLOCK), b.scratch("f32", BLOCK)
+    index = b.scratch("i64", ROWS, k) if index is None else index
+    distance = b.scratch("f64", ROWS, k)
+    b.step(
+        "nearest", x, points, metric, p, center, reach, screen, narrow, square, limit, b.scratch("f32", *TOTALS),
+        index, distance, into=into,
+    )  # fmt: skip
+    return index, distance
+
+
+def nearest_point(b: Binder, distances: Value) -> Value | None:
+    """The nearest point's position, where `distances` are euclidean ones to points: without them. Else None."""
+    made = b.producer(distances)
+    if made is None or made.step.kernel != "distances":
+        return None
+    rows, points, _, metric, p, *_ = made.step.arguments
+    if METRICS[metric] != "euclidean":
+        return None
+    stored = b.array(points)
+    x = Value(made.reads[0], rows.number, stored.shape[1], "f64")
+    out = b.value(1, "i64", below=(len(stored),))
+    nearest(b, x, stored, metric, p, 1, out, index=out)
+    return out
 
 
 def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:
@@ -32,13 +65,13 @@ def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:
     if not 1 <= k <= len(points):
         raise b.fail(f"expected k within 1 and {len(points)}, got {k}")
     out = b.value(width, "f64")
-    index, distance = b.scratch("i64", ROWS, k), b.scratch("f64", ROWS, k)
     if b.has("node_begin"):
+        index, distance = b.scratch("i64", ROWS, k), b.scratch("f64", ROWS, k)
         tree = _search_tree(b, len(points), x.width)
         waiting, bound = b.scratch("i64", _DEEPEST), b.scratch("f64", _DEEPEST)
         b.step("nearest_in_tree", x, points, *tree, metric, p, waiting, bound, index, distance, into=out)
     else:
-        b.step("nearest", x, points, metric, p, index, distance, into=out)
+        index, distance = nearest(b, x, points, metric, p, k, out)
     b.step(combine, index, distance, stored, by_distance, out, into=out)
     return out
 

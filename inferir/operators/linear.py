@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from inferir.operators._binder import Binder, Value
+from inferir.operators._binder import NUMPY, Array, Binder, Value
+from inferir.operators._packing import TOTALS, packed
 
 
 def linear(b: Binder) -> Value:
-    """Tensors coef (outputs, columns) and intercept (outputs), both f64, or both f32 for a float32 network."""
-    width = ("f64", "f32")[b.choice("width", ("f64", "f32"), "f64")]
-    x = b.input(width)
-    coef = b.tensor("coef", width, None, x.width)
-    return b.call("matmul", x, coef, b.tensor("intercept", width, len(coef)), width=len(coef))
+    """Tensors coef (outputs, columns) and intercept (outputs), of the same width.
+
+    Attribute width: f64 and f32 are computed in that width, and so are the tensors; with `wider`, f32 tensors are
+    computed in the width of x, as NumPy promotes.
+    """
+    width = ("f64", "f32", "wider")[b.choice("width", ("f64", "f32", "wider"), "f64")]
+    stored = "f32" if width == "wider" else width
+    x = b.input(None if width == "wider" else width)
+    coef = b.tensor("coef", stored, None, x.width)
+    return product(b, x, coef.astype(NUMPY[x.dtype]), b.tensor("intercept", stored, len(coef)).astype(NUMPY[x.dtype]))
+
+
+def product(b: Binder, x: Value, coef: Array, intercept: Array) -> Value:
+    """x @ coef.T + intercept."""
+    return b.call("matmul", x, packed(coef), intercept, 0, b.scratch(x.dtype, *TOTALS), width=len(coef))
 
 
 def linear_in_order(b: Binder) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.operators._binder import Binder, Value
+from inferir.operators._packing import TOTALS, packed
 
 
 def gaussian_nb(b: Binder) -> Value:
@@ -12,7 +13,9 @@ def gaussian_nb(b: Binder) -> Value:
     x = b.input("f64")
     theta = b.tensor("theta", "f64", None, x.width)
     variance, constant = b.tensor("variance", "f64", *theta.shape), b.tensor("constant", "f64", len(theta))
-    return b.call("gaussian_nb", x, theta, variance, constant, width=len(theta))
+    with np.errstate(divide="ignore"):
+        normal = packed(theta, 1.0 / variance)
+    return b.call("gaussian_nb", x, normal, constant, b.scratch("f64", *TOTALS), width=len(theta))
 
 
 def categorical_nb(b: Binder) -> Value:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import isqrt
 
 from inferir.operators._binder import Binder, Value
+from inferir.operators._packing import TOTALS, packed
 
 KINDS = ("linear", "poly", "rbf", "sigmoid")
 
@@ -23,13 +24,13 @@ def svm_decision(b: Binder) -> Value:
         raise b.fail("expected at least one class")
     pairs = max(1, n_classes * (n_classes - 1) // 2)
     return b.call(
-        "svm_decision", x, support,
+        "svm_decision", x, packed(support),
         b.tensor("dual_coef", "f64", max(1, n_classes - 1), len(support)),
         b.tensor("intercept", "f64", pairs),
         begin,
         b.choice("kernel", KINDS),
         b.attribute("gamma", float, 1.0), b.attribute("coef0", float, 0.0), b.attribute("degree", int, 3),
-        b.scratch("f64", len(support)), width=pairs,
+        b.scratch("f64", *TOTALS), b.scratch("f64", TOTALS[0], len(support)), width=pairs,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
+from inferir.operators._packing import packed, scores
 from tests.kernels.twins import COMPILED, Array, assert_close, call, check, examples, matrices
 
 METRICS = ["euclidean", "manhattan", "chebyshev", "minkowski", "cosine"]
@@ -28,14 +29,22 @@ def cdist(x: Array, points: Array, metric: str, p: float) -> Array:
     return scipy.spatial.distance.cdist(x, points, SCIPY.get(metric, metric), **options)
 
 
+def stored(points: Array, metric: str, p: float = 2.0, n: int = 1) -> tuple[dict[str, Any], dict[str, int]]:
+    """Arguments of `nearest` but the rows, and lengths of its scratch: a block of rows is the batch, or 256."""
+    center, reach, scored = scores(points if metric == "euclidean" else points[:0])
+    given = {"points": points, "metric": METRICS.index(metric), "p": p, "center": center, "reach": reach}
+    return given | {"packed": scored}, {"b": min(256, max(1, n))}
+
+
 @pytest.mark.parametrize("metric", METRICS)
-@given(m=st.integers(1, 9), p=POWERS, data=st.data())
+@given(m=st.integers(1, 9) | st.sampled_from([33, 40]), p=POWERS, data=st.data())
 @examples(25)
 def test_distances(metric: str, m: int, p: float, data: Any) -> None:
     limit = 1e3 if metric == "minkowski" else 1e100
     x = data.draw(matrices(columns=(1, 11), limit=limit))
     points = data.draw(matrices(rows=m, columns=x.shape[1], finite=True, limit=limit))
-    given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": p}
+    lanes = packed(points if metric == "euclidean" else points[:0])
+    given = {"x": x, "points": points, "packed": lanes, "metric": METRICS.index(metric), "p": p}
     size = 1.0 if metric == "cosine" else 1e-200  # squares below that are gone
     out = check("distances", given, relative=1e-10, size=size)["out"]
     plain = (np.abs(x) < 1e50).all(axis=1)
@@ -53,8 +62,8 @@ def test_nearest_of_tied_points(metric: str, m: int, p: float, data: Any) -> Non
     x = data.draw(hnp.arrays(np.float64, (data.draw(st.sampled_from([0, 1, 2, 5])), d), elements=grid))
     points = data.draw(hnp.arrays(np.float64, (m, d), elements=grid))
     p = np.floor(min(p, 8))
-    sizes = {"k": data.draw(st.integers(1, m))}
-    given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": p}
+    given, sizes = stored(points, metric, p, data.draw(st.sampled_from([1, 3, 256])))
+    given, sizes = given | {"x": x}, sizes | {"k": data.draw(st.integers(1, m))}
     check("nearest", given, sizes, **({"relative": 1e-10} if metric == "minkowski" else {}))
 
 
@@ -65,16 +74,30 @@ def test_nearest_of_any_points(metric: str, m: int, data: Any) -> None:
     x = data.draw(matrices(columns=(1, 5), limit=1e100))
     points = data.draw(matrices(rows=m, columns=x.shape[1], finite=True, limit=1e100))
     k = data.draw(st.integers(1, m))
-    given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": 2.0}
-    right = call("reference", "nearest", given, {"k": k})
-    distances = call("reference", "distances", given)["out"]
+    given, sizes = stored(points, metric, 2.0, len(x))
+    given, sizes = given | {"x": x}, sizes | {"k": k}
+    right = call("reference", "nearest", given, sizes)
+    distances = call("reference", "distances", given | {"packed": packed(points)})["out"]
     size = 1.0 if metric == "cosine" else 1e-200
     for backend in COMPILED:
-        found = call(backend, "nearest", given, {"k": k})
+        found = call(backend, "nearest", given, sizes)
         assert_close(np.sort(found["out"], axis=1), np.sort(right["out"], axis=1), relative=1e-10, size=size)
         chosen = np.take_along_axis(distances, found["index"], axis=1)
         there = np.isfinite(found["out"])  # a distance that is infinite or NaN finds no place in the heap
         assert_close(found["out"][there], chosen[there], relative=1e-10, size=size)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, 1e17, 1e30, 1e200])
+@pytest.mark.parametrize("spread", [1.0, 1e-12, 1e-25, 1e18])
+def test_points_are_left_out_only_where_they_are_farther(offset: float, spread: float) -> None:
+    """Many points, some twice, far from 0 or near to it, beyond float32 on both ends: all as if measured one by one."""
+    random = np.random.default_rng(7)
+    points, x = (offset + spread * random.normal(size=(n, 5)) for n in (1500, 20))
+    points[700:900], x[:3] = points[100:300], points[:3]
+    given, sizes = stored(points, "euclidean", n=len(x))
+    distances = call("jit", "distances", given | {"x": x, "packed": packed(points)})["out"]
+    found = check("nearest", given | {"x": x}, sizes | {"k": 6}, relative=1e-10, size=1e-300)
+    assert_close(np.sort(found["out"], axis=1), np.sort(distances, axis=1)[:, :6], relative=1e-10)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -87,8 +110,8 @@ def test_scikit_learns_neighbours(metric: str) -> None:
         for k in (1, 5, 16):
             model = NearestNeighbors(n_neighbors=k, algorithm="brute", **metrics).fit(points)
             distance, index = model.kneighbors(x)
-            given = {"x": x, "points": points, "metric": METRICS.index(metric), "p": 3.0}
-            ours = call("jit", "nearest", given, {"k": k})
+            given, sizes = stored(points, metric, 3.0, len(x))
+            ours = call("jit", "nearest", given | {"x": x}, sizes | {"k": k})
             np.testing.assert_array_equal(np.sort(ours["index"], axis=1), np.sort(index, axis=1))
             assert_close(np.sort(ours["out"], axis=1), distance, relative=1e-10, size=1e-3)
 
@@ -129,8 +152,8 @@ def test_scikit_learns_answers(weights: str) -> None:
     y = random.integers(0, 4, 120)
     classifier = KNeighborsClassifier(7, weights=weights, algorithm="brute").fit(points, y)
     regressor = KNeighborsRegressor(7, weights=weights, algorithm="brute").fit(points, np.column_stack([y, y**2]))
-    given = {"x": x, "points": points, "metric": 0, "p": 2.0}
-    found = call("jit", "nearest", given, {"k": 7})
+    given, sizes = stored(points, "euclidean", n=len(x))
+    found = call("jit", "nearest", given | {"x": x}, sizes | {"k": 7})
     neighbours = {"index": found["index"], "distance": found["out"], "by_distance": weights == "distance"}
     votes = call("jit", "vote_neighbors", {**neighbours, "label": y}, {"c": 4})["out"]
     assert_close(votes, classifier.predict_proba(x), relative=1e-10)

@@ -9,14 +9,27 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import scalar
+from inferir.kernels.jit._simd import multiply_add
 
 _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # fdlibm e_exp.c
+
+#: 1.5 * 2**52, and its bits.
+_ONE_APART, _ONE_APART_BITS = 6755399441055744.0, 0x4338000000000000
 
 #: 2**(r / 32) for |r| <= 1 / 2 is about 1 + C1 r + C2 r**2 + C3 r**3 (Arm's optimized routines, exp2f_data.c).
 _EXP32_C1 = float.fromhex("0x1.62e42ff0c52d6p-1") / 32
 _EXP32_C2 = float.fromhex("0x1.ebfce50fac4f3p-3") / 32**2
 _EXP32_C3 = float.fromhex("0x1.c6af84b912394p-5") / 32**3
+
+
+@scalar
+def _whole(x):
+    """A float that is a whole number below 2**51, as an integer: where doubles are 1 apart, their bits count up.
+
+    Few CPUs before AVX-512 convert vectors of doubles to 64-bit integers; all of them add.
+    """
+    return np.float64(x + _ONE_APART).view(np.int64) - _ONE_APART_BITS
 
 
 @scalar
@@ -29,18 +42,18 @@ def _power_of_two(k):
 def _expm1_reduced(r):
     """exp(r) - 1 for |r| <= ln(2) / 2: its Taylor series to r**13, whose next term is below 2**-57."""
     p = 1.0 / 6227020800.0
-    p = p * r + 1.0 / 479001600.0
-    p = p * r + 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    return r + r * r * p
+    p = multiply_add(p, r, 1.0 / 479001600.0)
+    p = multiply_add(p, r, 1.0 / 39916800.0)
+    p = multiply_add(p, r, 1.0 / 3628800.0)
+    p = multiply_add(p, r, 1.0 / 362880.0)
+    p = multiply_add(p, r, 1.0 / 40320.0)
+    p = multiply_add(p, r, 1.0 / 5040.0)
+    p = multiply_add(p, r, 1.0 / 720.0)
+    p = multiply_add(p, r, 1.0 / 120.0)
+    p = multiply_add(p, r, 1.0 / 24.0)
+    p = multiply_add(p, r, 1.0 / 6.0)
+    p = multiply_add(p, r, 0.5)
+    return multiply_add(r * r, p, r)
 
 
 @scalar
@@ -48,7 +61,7 @@ def _reduce(x):
     """k and r with x = k ln 2 + r, after Cody and Waite. NaN gives k = 0 and r = NaN."""
     near = np.floor(x * _LOG2E + 0.5)
     near = near if near == near else 0.0
-    return np.int64(near), (x - near * _LN2_HIGH) - near * _LN2_LOW
+    return _whole(near), (x - near * _LN2_HIGH) - near * _LN2_LOW
 
 
 @scalar
@@ -74,7 +87,7 @@ def exp32(x):
     x = 90.0 if x > 90.0 else x
     scaled = x * (32.0 * _LOG2E)
     near = np.floor(scaled + 0.5)
-    k, r = np.int64(near if near == near else 0.0), scaled - near
+    k, r = _whole(near if near == near else 0.0), scaled - near
     cubic = (_EXP32_C3 * r + _EXP32_C2) * (r * r) + (_EXP32_C1 * r + 1.0)
     return exp(0.021660849392498290 * (k & 31)) * cubic * _power_of_two(k >> 5)
 

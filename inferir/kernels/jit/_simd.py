@@ -18,8 +18,8 @@ from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 __all__ = [
-    "LINE", "choose", "choose_of_eight", "count_below", "instruction", "prefetch", "read", "skip_to_line", "words_of",
-    "write",
+    "LINE", "choose", "choose_of_eight", "count_below", "instruction", "multiply_add", "prefetch", "read",
+    "skip_to_line", "words_of", "write",
 ]  # fmt: skip
 
 Meaning = TypeVar("Meaning", bound=Callable[..., Any])
@@ -80,6 +80,17 @@ def _prefetch(b: Any, address: Any, array: Any, index: Any) -> None:
 @instruction(_nothing, _prefetch)
 def prefetch(array, index):
     """Ask for the cache line of array[index], and go on."""
+
+
+def _multiply_add(b: Any, address: Any, x: Any, y: Any, z: Any) -> Any:
+    function = cgutils.get_or_insert_function(b.module, ir.FunctionType(x.type, [x.type] * 3), "llvm.fmuladd.f64")
+    return b.call(function, [x, y, z])
+
+
+@instruction(lambda x, y, z: numba.float64, _multiply_add)
+def multiply_add(x, y, z):
+    """x y + z of doubles: rounded once where the CPU has an instruction for it, else twice."""
+    return x * y + z
 
 
 def _words_of(b: Any, address: Any, array: Any) -> Any:

@@ -8,10 +8,23 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit import _math
-from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar, scalar_reassociated
+from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
+from inferir.kernels.jit._simd import LINE
+from inferir.kernels.jit._tiles import (
+    GROUPS,
+    TILE_ROWS,
+    TOTALS,
+    lanes_at_most,
+    lowest_bit,
+    product_tiles,
+    square_tiles,
+)
 
 EUCLIDEAN, MANHATTAN, CHEBYSHEV, MINKOWSKI, COSINE = range(5)
 TINY_NORM = 10 * 2.220446049250313e-16
+
+#: Of packed points, that a block of rows is scored against before the next ones: half of a small second-level cache.
+CACHED_NBYTES = 1 << 17
 
 _power = _math.power
 
@@ -55,14 +68,26 @@ def whole_distance(reduced, metric, p):
     return _power(reduced, 1.0 / p) if metric == MINKOWSKI else reduced
 
 
-@kernel_reassociated
-def distances(x, points, metric, p, out):
+@kernel
+def distances(x, points, packed, metric, p, totals, out):
     """out[i, j] = distance of row i to points[j].
 
     euclidean sqrt(sum d**2), manhattan sum |d|, chebyshev max |d|, minkowski (sum |d|**p)**(1/p),
     cosine 1 - x.y / (|x| |y|), where a norm below ten machine epsilons is taken for 1 (scikit-learn's normalize).
-    NaN gives NaN, but chebyshev passes over it.
+    NaN gives NaN, but chebyshev passes over it. `packed` are the points once more, for the euclidean metric.
     """
+    if metric == EUCLIDEAN:
+        n, m, depth = np.uint64(x.shape[0]), np.uint64(points.shape[0]), np.uint64(x.shape[1])
+        lanes, n_groups = np.uint64(packed.shape[2]), np.uint64(packed.shape[0])
+        for i in range(np.uint64(0), n, np.uint64(TILE_ROWS)):
+            rows = min(np.uint64(TILE_ROWS), n - i)
+            for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
+                groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
+                square_tiles(x, i * depth, depth, rows, packed, group, groups, depth, totals)
+                for r in range(rows):
+                    for j in range(min(m - first, groups * lanes)):
+                        out[i + r, first + j] = np.sqrt(totals[r, j])
+        return
     for i in range(np.uint64(x.shape[0])):
         for j in range(np.uint64(points.shape[0])):
             out[i, j] = whole_distance(reduced_distance(x, i, points, j, metric, p), metric, p)
@@ -90,15 +115,95 @@ def heap_push(value, label, i, values, labels):
     values[i, at], labels[i, at] = value, label
 
 
+@scalar
+def farthest_score(worst, square, reach, depth):
+    """The largest score, in float32, that a point within the reduced distance `worst` of a row may have.
+
+    A score is |p|**2 / 2 - x.p in float32, of a row and a point about a center: half of the reduced distance without
+    the row's own square. Rounding both to float32, the square, and `depth` multiply-adds, each by 2**-24 at most, puts
+    it off by less than (depth + 5) 2**-24 (|x| + |p|)**2 (Higham 2002, Accuracy and Stability, section 3.1), and by a
+    few of the smallest float32 where products vanish. Where float32 may overflow every point passes.
+    """
+    length = np.sqrt(square) + reach
+    if not length < 1e18:
+        return np.float32(np.inf)
+    slack = (depth + 8.0) * (6e-8 * length * length + 1.2e-38 * (1.0 + length))
+    return np.float32(0.5 * (worst - square) + slack + 2.4e-7 * (worst + square))
+
+
+@scalar
+def narrow_rows(x, first, rows, center, narrow, square):
+    """Rows about the center, in float32, behind a 1 that meets the points' half squares; and their own squares."""
+    for r in range(rows):
+        narrow[r, 0], total = 1.0, 0.0
+        for f in range(np.uint64(x.shape[1])):
+            value = x[first + r, f] - center[f]
+            narrow[r, f + np.uint64(1)] = value
+            total += value * value
+        square[r] = total
+
+
+@scalar
+def measure(x, i, points, j, index, out):
+    """Measure a point; whether it is among the k nearest so far, and has been put there."""
+    reduced = reduced_distance(x, i, points, j, EUCLIDEAN, 2.0)
+    nearer = reduced < out[i, 0]
+    heap_push(reduced, j, i, out, index)
+    return nearer
+
+
+@scalar
+def measure_near(x, points, tile, rows, block, first, n_lanes, square, limit, reach, depth, totals, index, out):
+    """Of a tile of scores, measure the points that are not certainly farther than the k nearest so far."""
+    for r in range(rows):
+        i, at = tile + r, tile + r - block
+        found = lanes_at_most(totals, r * np.uint64(TOTALS), limit[at])
+        while found:
+            lane = lowest_bit(found)
+            found &= found - np.uint64(1)
+            near = lane < n_lanes and not totals[r, lane] > limit[at]
+            if near and measure(x, i, points, first + lane, index, out):
+                limit[at] = farthest_score(out[i, 0], square[at], reach, depth)
+
+
 @kernel
-def nearest(x, points, metric, p, index, out):
-    """index[i], out[i] = the k nearest of `points` and their distances, in no particular order."""
-    for i in range(np.uint64(x.shape[0])):
-        for j in range(np.uint64(out.shape[1])):
+def nearest(x, points, metric, p, center, reach, packed, narrow, square, limit, totals, index, out):
+    """index[i], out[i] = the k nearest of `points` and their distances, in no particular order.
+
+    For the euclidean metric, a product of matrices in float32 gives scores that leave out nearly all points for sure;
+    the rest are measured as they are for any metric, and in the same order, so neighbours, ties and distances are the
+    same. `packed` are -points about `center`, in float32, behind half of their squares; `reach` is the farthest one's
+    distance from the center.
+    """
+    n, m, k = np.uint64(x.shape[0]), np.uint64(points.shape[0]), np.uint64(out.shape[1])
+    for i in range(n):
+        for j in range(k):
             out[i, j], index[i, j] = np.inf, 0
-        for j in range(np.uint64(points.shape[0])):
-            heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
-        for j in range(np.uint64(out.shape[1])):
+    if metric != EUCLIDEAN:
+        for i in range(n):
+            for j in range(m):
+                heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
+    depth, lanes, n_groups = np.uint64(narrow.shape[1]), np.uint64(packed.shape[2]), np.uint64(packed.shape[0])
+    part_groups = max(np.uint64(1), np.uint64(CACHED_NBYTES) // (depth * np.uint64(GROUPS * LINE))) * np.uint64(GROUPS)
+    block_rows = np.uint64(narrow.shape[0])
+    for block in range(np.uint64(0), n if metric == EUCLIDEAN else np.uint64(0), block_rows):
+        block_end = min(n, block + block_rows)
+        narrow_rows(x, block, block_end - block, center, narrow, square)
+        for r in range(block_rows):
+            limit[r] = np.inf
+        for part in range(np.uint64(0), n_groups, part_groups):
+            part_end = min(n_groups, part + part_groups)
+            for tile in range(block, block_end, np.uint64(TILE_ROWS)):
+                rows, start = min(np.uint64(TILE_ROWS), block_end - tile), (tile - block) * depth
+                for group in range(part, part_end, np.uint64(GROUPS)):
+                    groups, first = min(np.uint64(GROUPS), part_end - group), group * lanes
+                    n_lanes = min(m - first, groups * lanes)
+                    product_tiles(narrow, start, depth, rows, packed, group, groups, depth, totals)
+                    measure_near(
+                        x, points, tile, rows, block, first, n_lanes, square, limit, reach, depth, totals, index, out
+                    )
+    for i in range(n):
+        for j in range(k):
             out[i, j] = whole_distance(out[i, j], metric, p)
 
 

@@ -1,21 +1,41 @@
-"""Linear models: one product per output column."""
+"""Linear models: one product per output column.
+
+Matrix products take coefficients as `operators/_packing.py` packs them, and rows in blocks: a block stays in the cache
+while the groups of outputs go by.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.jit._compile import kernel, kernel_reassociated
+from inferir.kernels.jit._compile import kernel
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, product_tiles
+
+#: Rows that all groups of outputs are taken with before the next ones.
+CACHED_ROWS = 64
 
 
-@kernel_reassociated
-def matmul(x, coef, intercept, out):
-    """out = x @ coef.T + intercept. A column whose coefficient is 0 still passes a NaN on."""
-    for i in range(np.uint64(x.shape[0])):
-        for k in range(np.uint64(coef.shape[0])):
-            total = intercept[k] * 0
-            for f in range(np.uint64(coef.shape[1])):
-                total += coef[k, f] * x[i, f]
-            out[i, k] = total + intercept[k]
+@kernel
+def matmul(x, coef, intercept, relu, totals, out):
+    """out = x @ coef.T + intercept, then 0 for what is negative if `relu`. NaN passes a coefficient of 0 and stays.
+
+    Each sum is taken column by column, then the intercept is added.
+    """
+    n, k, depth = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1])
+    lanes, n_groups = np.uint64(coef.shape[2]), np.uint64(coef.shape[0])
+    for block in range(np.uint64(0), n, np.uint64(CACHED_ROWS)):
+        block_end = min(n, block + np.uint64(CACHED_ROWS))
+        for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
+            groups = min(np.uint64(GROUPS), n_groups - group)
+            first = group * lanes
+            columns = min(k - first, groups * lanes)
+            for i in range(block, block_end, np.uint64(TILE_ROWS)):
+                rows = min(np.uint64(TILE_ROWS), block_end - i)
+                product_tiles(x, i * depth, depth, rows, coef, group, groups, depth, totals)
+                for r in range(rows):
+                    for j in range(columns):
+                        value = totals[r, j] + intercept[first + j]
+                        out[i + r, first + j] = 0.0 if relu and value <= 0.0 else value
 
 
 @kernel

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.jit._compile import kernel, kernel_reassociated
+from inferir.kernels.jit._compile import kernel
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, gaussian_tiles
 
 
-@kernel_reassociated
-def gaussian_nb(x, theta, variance, constant, out):
+@kernel
+def gaussian_nb(x, normal, constant, totals, out):
     """out[i, k] = constant[k] - 1/2 sum over f of (x - theta[k])**2 / variance[k].
 
-    constant = log prior - 1/2 sum of log(2 pi variance).
+    constant = log prior - 1/2 sum of log(2 pi variance); `normal` are theta and 1 / variance, packed side by side.
     """
-    for i in range(np.uint64(x.shape[0])):
-        for k in range(np.uint64(theta.shape[0])):
-            total = 0.0
-            for f in range(np.uint64(theta.shape[1])):
-                difference = x[i, f] - theta[k, f]
-                total += difference * difference / variance[k, f]
-            out[i, k] = constant[k] - 0.5 * total
+    n, k, depth = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1])
+    lanes, n_groups = np.uint64(normal.shape[2] // 2), np.uint64(normal.shape[0])
+    for i in range(np.uint64(0), n, np.uint64(TILE_ROWS)):
+        rows = min(np.uint64(TILE_ROWS), n - i)
+        for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
+            groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
+            gaussian_tiles(x, i * depth, depth, rows, normal, group, groups, depth, totals)
+            for r in range(rows):
+                for j in range(min(k - first, groups * lanes)):
+                    out[i + r, first + j] = constant[first + j] - 0.5 * totals[r, j]
 
 
 @kernel

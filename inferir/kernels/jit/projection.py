@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.jit._compile import kernel_reassociated
+from inferir.kernels.jit._compile import kernel
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, product_tiles
 
 
-@kernel_reassociated
-def project(x, mean, components, scale, out):
+@kernel
+def project(x, mean, components, scale, centered, totals, out):
     """out = (x - mean) @ components.T / scale.
 
     `scale` is 1, or sqrt(explained_variance_) for whitening. (Jolliffe, Principal Component Analysis, section 1.1.)
     """
-    for i in range(np.uint64(x.shape[0])):
-        for k in range(np.uint64(components.shape[0])):
-            total = 0.0
-            for f in range(np.uint64(components.shape[1])):
-                total += components[k, f] * (x[i, f] - mean[f])
-            out[i, k] = total / scale[k]
+    n, k, depth = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1])
+    lanes, n_groups = np.uint64(components.shape[2]), np.uint64(components.shape[0])
+    for i in range(np.uint64(0), n, np.uint64(TILE_ROWS)):
+        rows = min(np.uint64(TILE_ROWS), n - i)
+        for r in range(rows):
+            for f in range(depth):
+                centered[r, f] = x[i + r, f] - mean[f]
+        for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
+            groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
+            product_tiles(centered, np.uint64(0), depth, rows, components, group, groups, depth, totals)
+            for r in range(rows):
+                for j in range(min(k - first, groups * lanes)):
+                    out[i + r, first + j] = totals[r, j] / scale[first + j]

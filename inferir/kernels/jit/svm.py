@@ -9,71 +9,75 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit import _math
-from inferir.kernels.jit._compile import kernel, kernel_reassociated, scalar, scalar_reassociated
+from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, exp_lanes, product_tiles, square_tiles
 
 LINEAR, POLY, RBF, SIGMOID = range(4)
 
 _exp, _integer_power, _tanh = _math.exp, _math.integer_power, _math.tanh
 
 
+@scalar
+def finish_similarities(similarity, r, kind, gamma, coef0, degree):
+    """From products to K(u, v): u.v, (gamma u.v + coef0)**degree, tanh(gamma u.v + coef0).
+
+    A loop for each, so that tanh is taken lane by lane.
+    """
+    n = np.uint64(similarity.shape[1])
+    if kind == POLY:
+        for s in range(n):
+            similarity[r, s] = _integer_power(gamma * similarity[r, s] + coef0, degree)
+    elif kind == SIGMOID:
+        for s in range(n):
+            similarity[r, s] = _tanh(gamma * similarity[r, s] + coef0)
+
+
 @scalar_reassociated
-def product(x, i, support, s, kind):
-    """|u - v|**2 of x[i] and support[s] for the RBF kernel, u.v for the others."""
+def weighted(dual_coef, row, similarity, r, begin, end):
+    """Sum over support vectors begin..end of coefficient * similarity."""
     total = 0.0
-    if kind == RBF:
-        for f in range(np.uint64(support.shape[1])):
-            difference = x[i, f] - support[s, f]
-            total += difference * difference
-    else:
-        for f in range(np.uint64(support.shape[1])):
-            total += x[i, f] * support[s, f]
+    for s in range(np.uint64(begin), np.uint64(end)):
+        total += dual_coef[row, s] * similarity[r, s]
     return total
 
 
-@scalar
-def finish_similarities(similarity, kind, gamma, coef0, degree):
-    """From products to K(u, v): u.v, (gamma u.v + coef0)**degree, exp(-gamma |u - v|**2), tanh(gamma u.v + coef0).
-
-    A loop for each, so that exp and tanh are taken lane by lane.
-    """
-    if kind == RBF:
-        for s in range(np.uint64(similarity.shape[0])):
-            similarity[s] = _exp(-gamma * similarity[s])
-    elif kind == POLY:
-        for s in range(np.uint64(similarity.shape[0])):
-            similarity[s] = _integer_power(gamma * similarity[s] + coef0, degree)
-    elif kind == SIGMOID:
-        for s in range(np.uint64(similarity.shape[0])):
-            similarity[s] = _tanh(gamma * similarity[s] + coef0)
-
-
-@kernel_reassociated
-def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coef0, degree, similarity, out):
+@kernel
+def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coef0, degree, totals, similarity, out):
     """out[i, p] = intercept[p] + sum over the support vectors s of the pair's classes of coefficient * K(x[i], s).
 
     Support vectors are sorted by class, class_begin[c]..class_begin[c + 1]; dual_coef[j] holds, for a vector of class
-    c, its coefficient against the j-th other class. One class: a single decision over all vectors.
+    c, its coefficient against the j-th other class. One class: a single decision over all vectors. All pairs share a
+    row's similarities, which are taken for several rows at once; for the RBF kernel from differences, as libsvm does:
+    |u|**2 - 2 u.v + |v|**2 would lose the digits of points that are near to each other and far from 0.
     """
+    n, m, depth = np.uint64(x.shape[0]), np.uint64(similarity.shape[1]), np.uint64(x.shape[1])
+    lanes, n_groups = np.uint64(support.shape[2]), np.uint64(support.shape[0])
     n_classes = class_begin.shape[0] - 1
-    for i in range(np.uint64(x.shape[0])):
-        for s in range(np.uint64(support.shape[0])):
-            similarity[s] = product(x, i, support, s, kind)
-        finish_similarities(similarity, kind, gamma, coef0, degree)
-        if n_classes == 1:
-            total = 0.0
-            for s in range(np.uint64(support.shape[0])):
-                total += dual_coef[0, s] * similarity[s]
-            out[i, 0] = total + intercept[0]
-        pair = np.uint64(0)
-        for a in range(n_classes):
-            for b in range(a + 1, n_classes):
-                total = 0.0
-                for s in range(np.uint64(class_begin[a]), np.uint64(class_begin[a + 1])):
-                    total += dual_coef[b - 1, s] * similarity[s]
-                for s in range(np.uint64(class_begin[b]), np.uint64(class_begin[b + 1])):
-                    total += dual_coef[a, s] * similarity[s]
-                out[i, pair] = total + intercept[pair]
-                pair += np.uint64(1)
+    for i in range(np.uint64(0), n, np.uint64(TILE_ROWS)):
+        rows = min(np.uint64(TILE_ROWS), n - i)
+        for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
+            groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
+            if kind == RBF:
+                square_tiles(x, i * depth, depth, rows, support, group, groups, depth, totals)
+            else:
+                product_tiles(x, i * depth, depth, rows, support, group, groups, depth, totals)
+            for r in range(rows):
+                if kind == RBF:
+                    for q in range(groups):
+                        exp_lanes(totals, r * np.uint64(TOTALS) + q * lanes, -gamma)
+                for s in range(min(m - first, groups * lanes)):
+                    similarity[r, first + s] = totals[r, s]
+        for r in range(rows):
+            finish_similarities(similarity, r, kind, gamma, coef0, degree)
+            pair = np.uint64(0)
+            for a in range(n_classes):
+                for b in range(a + 1, n_classes):
+                    value = weighted(dual_coef, b - 1, similarity, r, class_begin[a], class_begin[a + 1])
+                    value += weighted(dual_coef, a, similarity, r, class_begin[b], class_begin[b + 1])
+                    out[i + r, pair] = value + intercept[pair]
+                    pair += np.uint64(1)
+            if n_classes == 1:
+                out[i + r, 0] = weighted(dual_coef, 0, similarity, r, 0, m) + intercept[0]
 
 
 @kernel

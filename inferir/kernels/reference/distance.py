@@ -44,7 +44,7 @@ def _root(reduced: Floats, metric: int, p: float) -> Floats:
     return np.asarray(reduced ** (1 / p)) if metric == MINKOWSKI else reduced
 
 
-def distances(x: Floats, points: Floats, metric: int, p: float, out: Floats) -> None:
+def distances(x: Floats, points: Floats, packed: Floats, metric: int, p: float, totals: Floats, out: Floats) -> None:
     """out[i, j] = distance of row i to points[j]; chebyshev passes over NaN."""
     out[:] = _root(_reduced_distances(x, points, metric, p), metric, p)
 
@@ -61,8 +61,25 @@ def _sift_down(heap: list[tuple[float, int]]) -> None:
         at = larger
 
 
-def nearest(x: Floats, points: Floats, metric: int, p: float, index: Integers, out: Floats) -> None:
-    """index[i], out[i] = the k nearest points and their distances, as scikit-learn's heap keeps them among equals."""
+def nearest(
+    x: Floats,
+    points: Floats,
+    metric: int,
+    p: float,
+    center: Floats,
+    reach: float,
+    packed: Floats,
+    narrow: Floats,
+    square: Floats,
+    limit: Floats,
+    totals: Floats,
+    index: Integers,
+    out: Floats,
+) -> None:
+    """index[i], out[i] = the k nearest points and their distances, as scikit-learn's heap keeps them among equals.
+
+    Every point is measured; the arguments between `p` and `index` are for those who first leave some out.
+    """
     reduced = _reduced_distances(x, points, metric, p)
     for i in range(x.shape[0]):
         heap = [(np.inf, 0)] * out.shape[1]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.reference._types import Floats
+from inferir.kernels.reference._types import Floats, unpacked
 
 
-def matmul(x: Floats, coef: Floats, intercept: Floats, out: Floats) -> None:
-    """out = x @ coef.T + intercept, rounded once."""
+def matmul(x: Floats, coef: Floats, intercept: Floats, relu: int, totals: Floats, out: Floats) -> None:
+    """out = x @ coef.T + intercept, rounded once; nothing negative if `relu`."""
     total = np.zeros(out.shape)
-    for f in range(x.shape[1]):
-        total += np.outer(x[:, f].astype(np.float64), coef[:, f].astype(np.float64))
-    out[:] = total + intercept
+    for f, column in enumerate(unpacked(coef, out.shape[1]).T):
+        total += np.outer(x[:, f].astype(np.float64), column.astype(np.float64))
+    total += intercept
+    out[:] = np.where(total <= 0, 0, total) if relu else total
 
 
 def linear_in_order(x: Floats, coef: Floats, intercept: Floats, out: Floats) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.reference._types import Floats, Integers
+from inferir.kernels.reference._types import Floats, Integers, unpacked
 
 
-def gaussian_nb(x: Floats, theta: Floats, variance: Floats, constant: Floats, out: Floats) -> None:
-    """out[i, k] = constant[k] - 1/2 sum over f of (x - theta[k])**2 / variance[k]."""
+def gaussian_nb(x: Floats, normal: Floats, constant: Floats, totals: Floats, out: Floats) -> None:
+    """out[i, k] = constant[k] - 1/2 sum over f of (x - theta[k])**2 precision[k]; `normal` are theta and precision."""
+    theta, precision = (unpacked(normal, out.shape[1], 2, which) for which in (0, 1))
     total = np.zeros(out.shape)
     for f in range(x.shape[1]):
-        total += (x[:, f, None] - theta[:, f]) ** 2 / variance[:, f]
+        total += (x[:, f, None] - theta[:, f]) ** 2 * precision[:, f]
     out[:] = constant - 0.5 * total
 
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from inferir.kernels.reference._types import Floats, Integers
+from inferir.kernels.reference._types import Floats, Integers, unpacked
 
 LINEAR, POLY, RBF, SIGMOID = range(4)
 
@@ -34,11 +34,12 @@ def svm_decision(
     gamma: float,
     coef0: float,
     degree: int,
+    totals: Floats,
     similarity: Floats,
     out: Floats,
 ) -> None:
     """out[i, p] = intercept[p] + sum over the support vectors s of the pair's classes of coefficient * K(x[i], s)."""
-    n_classes, m = class_begin.size - 1, support.shape[0]
+    n_classes, m = class_begin.size - 1, dual_coef.shape[1]
     weight = np.zeros((out.shape[1], m))
     if n_classes == 1:
         weight[0] = dual_coef[0]
@@ -47,7 +48,7 @@ def svm_decision(
         weight[pair, of_a] = dual_coef[b - 1, of_a]
         weight[pair, of_b] = dual_coef[a, of_b]
     out[:] = intercept
-    for s, column in enumerate(_similarities(x, support, kind, gamma, coef0, degree).T):
+    for s, column in enumerate(_similarities(x, unpacked(support, m), kind, gamma, coef0, degree).T):
         out += np.outer(column, weight[:, s])
 
 
