@@ -18,6 +18,7 @@ from inferir import kernels
 from inferir.errors import BackendError
 from inferir.kernels import aot
 from inferir.kernels.aot import library, manifest, targets
+from inferir.kernels.aot.arrays import Call
 from inferir.kernels.signatures import ABI_VERSION, KERNELS
 
 V2, V3, V4 = (needs for _, _, needs in reversed(library.LEVELS["x86_64"]))
@@ -177,7 +178,8 @@ def test_steps_run_in_order_until_one_has_a_problem(loaded: library.Library, rel
 
 def test_threads(loaded: library.Library) -> None:
     """Each thread has its own block, though the kernel is one."""
-    softmax, wrong = kernels.select("aot")["softmax_f64"], []
+    softmax = Call(loaded, KERNELS["softmax_f64"])
+    wrong: list[int] = []
 
     def ask(seed: int) -> None:
         x = np.random.default_rng(seed).normal(size=(50, 8))
