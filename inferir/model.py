@@ -5,6 +5,7 @@ model.predict(rows)        labels, numbers or cluster numbers
 model.predict_proba(rows)  one column per class
 model.raw(rows)            margin, decision function
 model.transform(rows)      preprocessing or projection
+model.explain(rows)        what each column adds to the score
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,9 @@ from inferir.formats.importers import import_model
 from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
 from inferir.plan import CHUNK_ROWS, Plan
 from inferir.rows import Columns
+
+if TYPE_CHECKING:
+    from inferir.explain import Explainer
 
 __all__ = ["Model", "convert", "load"]
 
@@ -49,6 +53,7 @@ class Model:
         self._pool: ThreadPoolExecutor | None = None
         self._pool_process = 0
         self._lock = threading.Lock()
+        self._explainers: dict[str, Explainer] = {}
         self._proved: set[str] = set()
         self._plan = Plan(spec, self._kernels, "f64", self._proved)
         self._narrow_plan: Plan | None = None
@@ -105,6 +110,37 @@ class Model:
     def transform(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """The transformed rows, (n, outputs)."""
         return self._run("transformed", rows, encoded)
+
+    def explain(
+        self, rows: Any, *, background: Any = None, encoded: bool = False
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """What each column adds to the raw score of each row: Shapley values, exact.
+
+        rows        as for `predict`; `encoded` too.
+        background  of linear models only: rows whose mean their columns are compared with. None: 0, which is the mean
+                    of the training rows behind a StandardScaler.
+
+        Returns values, (n, columns), or (n, columns, outputs) where there are several, and base, (outputs,), both
+        float64. A row's values and the base add up to its score: raw where the model has that, else what it predicts,
+        or the probabilities. Forests are explained by path-dependent TreeSHAP (Lundberg et al. 2020,
+        doi:10.1038/s42256-019-0138-9), which averages over what is not known by the covers of the training rows;
+        linear models by coef * (x - mean). A column that preprocessing has made several of gets their sum.
+
+        Raises TaskError (E008), with the reason, for a model that cannot be explained: other kinds of model, forests
+        in files without covers, columns that several input columns were mixed into.
+        """
+        matrix = rows if encoded else self.encode(rows)
+        key = "f64" if matrix.dtype.itemsize == 8 else "f32"
+        explainer = self._explainers.get(key) if background is None else None
+        if explainer is None:
+            from inferir.explain import Explainer  # most models are never asked
+
+            seen = None if background is None else self.encode(background).astype(matrix.dtype, copy=False)
+            explainer = Explainer(self.spec, self._kernels, key, self._proved, seen)
+            if background is None:
+                self._explainers[key] = explainer
+        values = explainer(matrix, self._threads_for(len(matrix)))
+        return values[:, :, 0] if values.shape[2] == 1 else values, explainer.base.copy()
 
     def _single(self, rows: Any, face: str) -> Callable[..., npt.NDArray[Any]] | None:
         """The shortest way to an answer for one row of floats, if it has been gone before and the backend has one."""

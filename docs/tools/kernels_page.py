@@ -53,6 +53,7 @@ _TITLES = {
     "naive_bayes": "Naive Bayes",
     "svm": "Support vector machines",
     "preprocess": "Preprocessing",
+    "shap": "Shapley values",
 }
 
 _WIDTH = 116
@@ -95,6 +96,7 @@ _WRITTEN = frozenset(
     {"out", "index", "problem", "position", "columns", "order", "similarity", "pairwise", "matrix", "step"}
     | {"waiting", "bound", "slot", "node", "packed_root", "size", "below", "place", "values", "lane", "reached"}
     | {"rank", "codes", "slots", "sums", "n_leaves", "height", "need", "number", "first_leaf", "waiting"}
+    | {"left", "agrees", "gain", "carried", "expected", "total", "stack", "side", "contribution"}
 )
 
 

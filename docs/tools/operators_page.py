@@ -49,7 +49,7 @@ _TITLES = {
     "decision": "Decisions and ensembles",
 }
 
-_TENSOR_CALLS = ("tensor", "positions", "begins")
+_TENSOR_CALLS = ("tensor", "floats", "positions", "begins")
 
 
 def page() -> str:
@@ -164,6 +164,8 @@ def _dtype(method: str, call: ast.Call) -> str:
     """' f64', or nothing where it follows the operator's width."""
     if method == "tensor":
         return _word(call.args[1]) if len(call.args) > 1 else ""
+    if method == "floats":
+        return " f32 or f64"
     keyword = next((keyword.value for keyword in call.keywords if keyword.arg == "dtype"), None)
     return " i64" if keyword is None else _word(keyword)
 

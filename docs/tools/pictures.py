@@ -91,6 +91,7 @@ _LAYER_WORDS = {
     "agreement": "do two answers agree?",
     "datafiles": "CSV, JSON, Parquet, Arrow",
     "model": "load, convert, Model",
+    "explain": "what each column adds to a score",
     "plan": "steps in order, chunks, threads",
     "rows": "any table to one matrix",
     "payload": "request bodies to rows, and back",

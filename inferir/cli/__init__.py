@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "inspect": ("inspect:inspect", "Show what is in an .apr file."),
     "check": ("check:check", "Compare a model's answers with those of the library it came from."),
     "predict": ("predict:predict", "Answer the rows of a data file of any size."),
+    "explain": ("explain:explain", "Say what each column added to each row's score."),
     "serve": ("serve:serve", "Serve models over HTTP."),
     "bench": ("bench:bench", "Measure the time a model takes per row."),
     "package": ("package:package", "Make what is deployed to AWS Lambda."),

@@ -126,6 +126,11 @@ class Binder:
         array = np.frombuffer(spec.data, NUMPY[dtype]).reshape(spec.shape)
         return array if array.flags.aligned else array.copy()
 
+    def floats(self, role: str, *shape: int | None) -> Array:
+        """As `tensor`, of either float width."""
+        name = self._spec.tensors.get(role)
+        return self.tensor(role, "f32" if name is not None and self._tensors[name].dtype == "f32" else "f64", *shape)
+
     def positions(self, role: str, length: int | None, below: int, *, least: int = 0, dtype: str = "i64") -> Array:
         """A tensor of positions, least <= position < below."""
         array = self.tensor(role, dtype, length)

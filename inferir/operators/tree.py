@@ -36,7 +36,7 @@ class _Packed(NamedTuple):
     shift: int
 
 
-def _nodes(b: Binder, x: Value, n_leaves: int) -> tuple[list[Array], Array, int]:
+def nodes_of(b: Binder, x: Value, n_leaves: int) -> tuple[list[Array], Array, int]:
     """split_index ... category_words, tree_root, and whether nodes have other flags than DEFAULT_LEFT."""
     split_index = b.tensor("split_index", "i32", None)
     n_nodes = len(split_index)
@@ -68,10 +68,16 @@ def _prove(b: Binder, nodes: list[Array], tree_root: Array, width: int, n_leaves
             raise b.fail("expected the threshold of a categorical node to be the number of a set of categories")
 
 
-def _targets(b: Binder, n_trees: int, width: int, outputs: int) -> Array:
+def targets_of(b: Binder, n_trees: int, width: int, outputs: int) -> Array:
     if not b.has("tree_target"):
         return np.zeros(n_trees, np.int32)
     return b.positions("tree_target", n_trees, outputs - width + 1, dtype="i32")
+
+
+def _check_cover(b: Binder, n_nodes: int) -> None:
+    """`node_cover`, the training rows that passed each node, is for explanations (`inferir.explain`)."""
+    if b.has("node_cover"):
+        b.floats("node_cover", n_nodes)
 
 
 def _quantized(b: Binder, x: Value, tables: Quantized, base: Array, leaf: str) -> Value:
@@ -121,9 +127,10 @@ def forest(b: Binder) -> Value:
     leaf_value = b.tensor("leaf_value", leaf, None, None)
     if leaf_value.shape[1] > len(base):
         raise b.fail(f"expected at most {len(base)} values a leaf, got {leaf_value.shape[1]}")
-    nodes, tree_root, special = _nodes(b, x, len(leaf_value))
+    nodes, tree_root, special = nodes_of(b, x, len(leaf_value))
+    _check_cover(b, len(nodes[0]))
     depth = b.positions("tree_depth", len(tree_root), 2**16, dtype="i32")
-    target = _targets(b, len(tree_root), leaf_value.shape[1], len(base))
+    target = targets_of(b, len(tree_root), leaf_value.shape[1], len(base))
     quantized = quantize(b, nodes, tree_root, target, leaf_value)
     if quantized is not None:
         return _quantized(b, x, quantized, base, leaf)
@@ -141,7 +148,7 @@ def linear_forest(b: Binder) -> Value:
     x = b.input("f64")
     base, leaf_value = b.tensor("base", "f64", None), b.tensor("leaf_value", "f64", None)
     n_leaves = len(leaf_value)
-    nodes, tree_root, _ = _nodes(b, x, n_leaves)
+    nodes, tree_root, _ = nodes_of(b, x, n_leaves)
     coef = b.tensor("coef", "f64", None)
     constants = [
         leaf_value,
@@ -149,7 +156,7 @@ def linear_forest(b: Binder) -> Value:
         b.begins("coef_begin", n_leaves, len(coef)),
         b.positions("coef_index", len(coef), x.width, dtype="i32"),
         coef,
-        _targets(b, len(tree_root), 1, len(base)),
+        targets_of(b, len(tree_root), 1, len(base)),
         base,
     ]
     out, leaf = b.value(len(base), "f64"), b.scratch("i32", ROWS, len(tree_root))
@@ -169,6 +176,8 @@ def oblivious(b: Binder) -> Value:
     depth = np.diff(split_begin)
     if len(base) != leaf_value.shape[1] or (depth > 24).any() or (np.diff(leaf_begin) != 2**depth).any():
         raise b.fail("expected 2**depth leaves a tree, depth at most 24, and a base for each column of leaf_value")
+    if b.has("leaf_cover"):  # as `node_cover` of a forest
+        b.floats("leaf_cover", len(leaf_value))
     constants: list[Any] = [
         split_begin,
         split_index,

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import Result
 
+import inferir
 from tests.cli.conftest import Case
 
 Run = Callable[..., Result]
@@ -174,13 +175,13 @@ def test_a_bar_is_drawn_for_who_watches(
     leader, follower = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(follower, "w") as terminal:
-        from inferir.cli import predict
+        from inferir.cli import _batches
 
-        monkeypatch.setattr(predict.sys, "stderr", terminal)
+        monkeypatch.setattr(_batches.sys, "stderr", terminal)
         if not to_file:
-            monkeypatch.setattr(predict.sys, "stdout", terminal)
-        reader = predict.open_rows(forest.csv, predict.inferir.load(forest.apr).columns)
-        with reader, predict._progress(reader, forest.csv, str(tmp_path / "o.csv") if to_file else "-") as advance:
+            monkeypatch.setattr(_batches.sys, "stdout", terminal)
+        reader = _batches.open_rows(forest.csv, inferir.load(forest.apr).columns)
+        with reader, _batches._progress(reader, forest.csv, str(tmp_path / "o.csv") if to_file else "-") as advance:
             for _ in reader:
                 advance()
         terminal.flush()

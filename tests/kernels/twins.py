@@ -44,6 +44,7 @@ SCRATCH = (
     *("totals", "centered", "narrow", "square", "limit"),
     *("rank", "codes", "slots", "sums", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "leaf_number"),  # a forest has many schedules
+    *("left", "agrees", "gain", "carried", "expected", "total", "stack", "side", "contribution"),
 )
 
 #: Whether Numba runs the bodies as plain Python (NUMBA_DISABLE_JIT=1): the same laws, fewer and smaller examples.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 __all__ = [
     "CATEGORICAL", "DEFAULT_LEFT", "OUTSIDE_LEFT", "TRUNCATE", "ZERO_MISSING", "Forest", "Tree",
-    "less_than", "round_down",
+    "less_than", "narrowed", "round_down",
 ]  # fmt: skip
 
 DEFAULT_LEFT, ZERO_MISSING, CATEGORICAL, OUTSIDE_LEFT, TRUNCATE = 1, 2, 4, 8, 16
@@ -28,7 +28,8 @@ class Tree:
     """A binary tree as libraries keep it: arrays over nodes, root first; `left` < 0 marks a leaf.
 
     `threshold` is in comparison `<=`; in a categorical node it is the number of a set of `Forest.sets`. `value` is
-    (nodes, width): what a leaf adds to outputs `target`, target + 1, ...
+    (nodes, width): what a leaf adds to outputs `target`, target + 1, ... `cover` is how many training rows passed each
+    node, in whatever weight the library counts them; None where it does not say.
     """
 
     left: Array
@@ -38,6 +39,7 @@ class Tree:
     flags: Array
     value: Array
     target: int = 0
+    cover: Array | None = None
 
 
 def round_down(threshold: Array) -> Array:
@@ -54,6 +56,13 @@ def less_than(threshold: Array) -> Array:
     """
     below = np.nextafter(threshold, threshold.dtype.type(-np.inf))
     return np.where(threshold == -np.inf, np.nan, below).astype(threshold.dtype)
+
+
+def narrowed(cover: Array) -> Array:
+    """Covers in float32 if that changes none of them, as it does not whole numbers up to 2**24; else in float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = cover.astype(np.float32)
+    return narrow if np.array_equal(narrow, cover) else cover.astype(np.float64)
 
 
 @dataclass
@@ -80,6 +89,7 @@ class Forest:
             k: [] for k in ("split_index", "threshold", "left_child", "node_flags", "leaf")
         }
         roots, depths, n_nodes, n_leaves = [], [], 0, 0
+        covers: list[Array] = []
         for tree in self.trees:
             order, level_of = _by_level(tree)
             inner = tree.left[order] >= 0
@@ -92,6 +102,8 @@ class Forest:
             parts["left_child"].append(left_child)
             parts["node_flags"].append(np.where(inner, tree.flags[order], 0))
             parts["leaf"].append(tree.value[order[~inner]])
+            if tree.cover is not None:
+                covers.append(tree.cover[order])
             roots.append(n_nodes)
             depths.append(_lockstep_levels(level_of[~inner]))
             n_nodes, n_leaves = n_nodes + len(order), n_leaves + leaves
@@ -108,6 +120,8 @@ class Forest:
             "tree_target": np.array([tree.target for tree in self.trees], np.int32),
             "base": np.asarray(base, accumulate),
         }
+        if self.trees and len(covers) == len(self.trees):
+            tensors["node_cover"] = narrowed(np.concatenate(covers))
         if self.sets:
             tensors["category_begin"] = np.cumsum([0, *map(len, self.sets)]).astype(np.int32)
             tensors["category_words"] = np.concatenate(self.sets)

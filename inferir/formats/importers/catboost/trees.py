@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from inferir.errors import ModelLoadError
 from inferir.formats.importers._builder import Builder, Rows
-from inferir.formats.importers._forest import CATEGORICAL, DEFAULT_LEFT, Forest, Tree
+from inferir.formats.importers._forest import CATEGORICAL, DEFAULT_LEFT, Forest, Tree, narrowed
 from inferir.formats.importers.catboost.model_json import Json, JsonModel
 
 __all__ = ["SUPPORTED", "scores"]
@@ -102,6 +102,7 @@ def _symmetric(model: JsonModel, b: Builder, x: Rows, splits: _Splits) -> tuple[
         leaves.append(values.reshape(-1, width))
         split_begin.append(len(asked))
         leaf_begin.append(leaf_begin[-1] + (1 << depth))
+    weights = [tree["leaf_weights"].numbers() for tree in model.trees if tree.has("leaf_weights")]
     tensors = {
         "split_begin": np.array(split_begin, np.int64),
         "split_index": np.array([split.column for split in asked], np.int32),
@@ -112,6 +113,8 @@ def _symmetric(model: JsonModel, b: Builder, x: Rows, splits: _Splits) -> tuple[
         "leaf_value": np.concatenate(leaves or [np.zeros((0, width))]),
         "base": _bias(model, width),
     }
+    if weights and [len(weight) for weight in weights] == [len(values) for values in leaves]:
+        tensors["leaf_cover"] = narrowed(np.concatenate(weights))
     return b.op("oblivious", x.value, tensors=tensors, scale=model.scale), width
 
 
@@ -153,6 +156,10 @@ def _nested(root: Json, forest: Forest, splits: _Splits, width: int) -> Tree:
     value = np.zeros((len(nodes), width))
     for i, leaf in leaves.items():
         value[i] = leaf
+    cover = np.array([node["weight"].number() if node.has("weight") else np.nan for node in nodes])
+    for i in reversed(range(len(nodes))):  # a node's is its children's
+        if left[i] >= 0:
+            cover[i] = cover[left[i]] + cover[right[i]]
     threshold = [forest.add_set([int(split.threshold)]) if split.equal else split.threshold for split in asked]
     flags = [CATEGORICAL if split.equal else 0 if split.nan_right else DEFAULT_LEFT for split in asked]
     return Tree(
@@ -162,4 +169,5 @@ def _nested(root: Json, forest: Forest, splits: _Splits, width: int) -> Tree:
         threshold=np.array(threshold, np.float32),
         flags=np.array(flags, np.uint8),
         value=value,
+        cover=None if np.isnan(cover).any() else cover,
     )

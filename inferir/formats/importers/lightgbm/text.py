@@ -59,12 +59,15 @@ _LINEAR_ARRAYS: Mapping[str, tuple[type, str | None]] = {
     "leaf_features": (np.int64, None),
     "leaf_coeff": (np.float64, None),
 }
+#: Training rows that passed each node and leaf, for explanations; a text may be without.
+_COUNT_ARRAYS: Mapping[str, tuple[type, str | None]] = {
+    "internal_count": (np.float64, "nodes"),
+    "leaf_count": (np.float64, "leaves"),
+}
 _NUMBERS = ("num_leaves", "num_cat", "is_linear")
 #: What training knew and prediction does not need. The leaves are already shrunk.
-_UNUSED = (
-    "split_gain", "leaf_weight", "leaf_count", "internal_value", "internal_weight", "internal_count", "shrinkage",
-)  # fmt: skip
-_TREE_KEYS = frozenset((*_NUMBERS, *_ARRAYS, *_CATEGORY_ARRAYS, *_LINEAR_ARRAYS, *_UNUSED))
+_UNUSED = ("split_gain", "leaf_weight", "internal_value", "internal_weight", "shrinkage")
+_TREE_KEYS = frozenset((*_NUMBERS, *_ARRAYS, *_CATEGORY_ARRAYS, *_LINEAR_ARRAYS, *_COUNT_ARRAYS, *_UNUSED))
 
 #: int32 leaf and node numbers.
 _MOST_LEAVES = 2**30
@@ -75,7 +78,8 @@ _NUMERIC = frozenset("0123456789+-.eEinfaN ")
 class TextTree:
     """One tree. Children >= 0 are nodes, others are ~leaf. `sets` are the bitsets of categorical nodes, uint32 words;
     the threshold of a categorical node is the number of its set. `leaf_features` and `leaf_coeff` are those of all
-    leaves behind each other, `num_features` a leaf; empty where the tree is not linear.
+    leaves behind each other, `num_features` a leaf; empty where the tree is not linear. `cover` is how many training
+    rows passed each node, then each leaf; None where the text does not say.
     """
 
     split_feature: Array
@@ -90,6 +94,7 @@ class TextTree:
     num_features: Array
     leaf_features: Array
     leaf_coeff: Array
+    cover: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +230,9 @@ def _tree(lines: list[str], number: int, n_columns: int) -> TextTree:
         found |= arrays(_LINEAR_ARRAYS)
     else:
         found |= {key: np.zeros(n_leaves if length else 0, dtype) for key, (dtype, length) in _LINEAR_ARRAYS.items()}
-    tree = TextTree(**found, sets=sets, linear=linear)
+    counts = arrays(_COUNT_ARRAYS) if all(key in keys for key in _COUNT_ARRAYS) else {}
+    cover = np.concatenate(list(counts.values())) if counts else None
+    tree = TextTree(**found, sets=sets, linear=linear, cover=cover)
     _check(tree, where, n_columns)
     return tree
 

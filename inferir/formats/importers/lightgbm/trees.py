@@ -83,6 +83,7 @@ def _tree(text: TextTree, leaves: Array, forest: Forest, codes: dict[int, list[i
         flags=padded(flags, 0),
         value=np.concatenate([np.zeros((n_nodes, leaves.shape[1])), leaves]),
         target=target,
+        cover=text.cover,
     )
 
 

@@ -43,6 +43,7 @@ def _tree(predictor: Any, known: Any, column_of_known: Any, forest: Forest, targ
         flags=flags,
         value=nodes["value"].reshape(-1, 1),
         target=target,
+        cover=nodes["count"].astype(np.float64),
     )
 
 

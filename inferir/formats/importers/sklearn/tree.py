@@ -33,6 +33,7 @@ def sklearn_tree(tree: Any, value: Any, target: int = 0, columns: Any = None) ->
         flags=np.zeros(tree.node_count, np.uint8) if missing is None else np.asarray(missing, np.uint8),
         value=np.asarray(value, np.float64).reshape(tree.node_count, -1),
         target=target,
+        cover=tree.weighted_n_node_samples,
     )
 
 

@@ -107,7 +107,9 @@ def _read_tree(fields: Fields, forest: Forest, position: Array, outputs: int) ->
     for node, members in _category_sets(fields, categorical):
         threshold[node] = _add_left_set(fields, forest, members)
         flags[node] |= CATEGORICAL | OUTSIDE_LEFT
-    return Tree(left, right, split_index, threshold, flags, _leaf_values(fields, n, outputs, condition, right))
+    cover = fields.array("sum_hessian", np.float32, n) if "sum_hessian" in fields else None
+    value = _leaf_values(fields, n, outputs, condition, right)
+    return Tree(left, right, split_index, threshold, flags, value, cover=cover)
 
 
 def _check_shape(fields: Fields, left: Array, right: Array, inner: Array) -> None:

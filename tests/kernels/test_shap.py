@@ -1,0 +1,176 @@
+"""Shapley values against their twin, and both against the mean over all sets of known columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from inferir.explain.forests import Nodes, quadrature, shares
+from inferir.kernels.signatures import SHAP_BLOCK_ROWS
+from tests.kernels.test_tree import forests, grow, rows_for
+from tests.kernels.twins import INTERPRETED, Array, call, check, examples, matrices, same_bits, widths
+
+FOREST_ONLY = ("tree_depth", "base", "special", "n_columns")
+
+
+def explained(forest: Mapping[str, Any], cover: Array) -> tuple[dict[str, Any], dict[str, int]]:
+    """Arguments of tree_shap for a forest, and the lengths of scratch."""
+    nodes = {name: cover if name == "cover" else np.asarray(forest[name]) for name in Nodes._fields}
+    derived = shares(Nodes(**nodes))
+    most = int(derived.tree_points.max(initial=1))
+    point, weight = quadrature(most)
+    given = {name: value for name, value in forest.items() if name not in FOREST_ONLY}
+    given |= {name: value for name, value in derived._asdict().items() if name != "levels"}
+    lengths = {"s": derived.levels, "e": 2 * derived.levels, "p": most, "k": len(forest["base"])}
+    return {**given, "point": point, "weight": weight}, lengths
+
+
+def magnitude(forest: Mapping[str, Any]) -> float:
+    """What no sum of leaves exceeds."""
+    return float(np.abs(forest["leaf_value"]).sum())
+
+
+@pytest.mark.parametrize("width", ["f32", "f64"])
+@given(data=st.data())
+@examples(40)
+def test_tree_shap(width: str, data: Any) -> None:
+    forest = data.draw(forests(width))
+    x = data.draw(rows_for(forest, width))[: 70 if INTERPRETED else 140]
+    n_nodes = len(forest["left_child"])
+    cover = data.draw(hnp.arrays(np.float64, n_nodes, elements=st.integers(0, 9).map(float)))
+    block = data.draw(st.sampled_from([1, 3, SHAP_BLOCK_ROWS]))
+    arguments, lengths = explained(forest, cover)
+    given = {"x": x, **arguments}
+    check(f"tree_shap_{width}", given, {"b": block, **lengths}, relative=1e-11, size=magnitude(forest))
+
+
+@given(data=st.data())
+@examples(40)
+def test_the_definition(data: Any) -> None:
+    """The mean, over all orders in which columns become known, of what knowing a column adds."""
+    forest = data.draw(forests("f64"))
+    x = data.draw(rows_for(forest, "f64"))[:2]
+    n_nodes = len(forest["left_child"])
+    cover = data.draw(hnp.arrays(np.float64, n_nodes, elements=st.integers(0, 9).map(float)))
+    arguments, lengths = explained(forest, cover)
+    given = {"x": x, **arguments}
+    d = forest["n_columns"]
+    nodes = [forest[name] for name in ("split_index", "threshold", "left_child", "node_flags")]
+    sets = forest["category_begin"], forest["category_words"]
+    for i, row in enumerate(x):
+        worth = {
+            known: expected(forest, arguments["share"], nodes, sets, row, set(known))
+            for size in range(d + 1)
+            for known in combinations(range(d), size)
+        }
+        for column in range(d):
+            right = sum(
+                (worth[tuple(sorted((*known, column)))] - worth[known]) / (d * math.comb(d - 1, len(known)))
+                for known in worth
+                if column not in known
+            )
+            for backend in ("jit", "reference"):
+                found = call(backend, "tree_shap_f64", given, {"b": 4, **lengths})["out"][i, column]
+                np.testing.assert_allclose(found, right, rtol=0, atol=1e-11 * max(magnitude(forest), 1e-300))
+
+
+def expected(
+    forest: Mapping[str, Any], share: Array, nodes: list[Any], sets: tuple[Any, Any], row: Array, known: set[int]
+) -> Array:
+    """The forest's expected answer for a row of which only the columns `known` are known, (outputs,)."""
+    split_index, threshold, left_child, node_flags = map(np.asarray, nodes)
+    leaf_value = np.asarray(forest["leaf_value"], np.float64)
+
+    def below(node: int) -> Array:
+        child = int(left_child[node])
+        if child < 0:
+            return leaf_value[~child]
+        if int(split_index[node]) not in known:
+            return share[node] * below(child) + (1 - share[node]) * below(child + 1)
+        alone = {"split_index": [0, 0, 0], "threshold": [threshold[node], 0, 0], "left_child": [1, -1, -2]}
+        alone |= {"node_flags": [node_flags[node], 0, 0], "category_begin": sets[0], "category_words": sets[1]}
+        value = row[None, [split_index[node]]]
+        leaf = call("reference", "forest_leaves_f64", {"x": value, "tree_root": [0], **alone})["out"][0, 0]
+        return below(child + int(leaf))
+
+    answer = np.zeros(len(forest["base"]))
+    for root, target in zip(forest["tree_root"], forest["tree_target"], strict=True):
+        answer[target : target + leaf_value.shape[1]] += below(int(root))
+    return answer
+
+
+def ragged(n_leaves: int, n_columns: int) -> dict[str, Any]:
+    random = np.random.default_rng(n_leaves)
+    left_child, _ = grow(random, n_leaves, 0, 0)
+    n_nodes = len(left_child)
+    return {
+        "split_index": random.integers(0, n_columns, n_nodes),
+        "threshold": random.normal(size=n_nodes),
+        "left_child": np.array(left_child, np.int32),
+        "node_flags": np.zeros(n_nodes, np.uint8),
+        "category_begin": [0],
+        "category_words": [],
+        "leaf_value": random.normal(size=(n_leaves, 1)),
+        "tree_root": np.array([0], np.int32),
+        "tree_target": [0],
+        "base": [0.0],
+        "n_columns": n_columns,
+    }
+
+
+def test_a_long_path_of_different_columns() -> None:
+    """A chain of 40 nodes, each of which asks another column: 20 points, and still all digits."""
+    depth = 40
+    forest = ragged(depth + 1, depth)
+    forest["left_child"] = np.array([1] + [v for k in range(depth) for v in (~k, 2 * k + 3)])[: 2 * depth + 1]
+    forest["left_child"][-1] = ~depth
+    forest["split_index"] = np.repeat(np.arange(depth + 1), 2)[: 2 * depth + 1] % depth
+    order = {0: 0} | {2 * k + 2: k + 1 for k in range(depth)}
+    for node, column in order.items():
+        forest["split_index"][node] = column % depth
+    random = np.random.default_rng(5)
+    cover = random.integers(1, 50, 2 * depth + 1).astype(float)
+    arguments, lengths = explained(forest, cover)
+    assert arguments["tree_points"].tolist() == [depth // 2]
+    x = random.normal(size=(6, depth))
+    check("tree_shap_f64", {"x": x, **arguments}, {"b": 4, **lengths}, relative=1e-10, size=magnitude(forest))
+
+
+@pytest.mark.skipif(INTERPRETED, reason="as many points are a matter of arithmetic, not of compiling; slow so")
+@pytest.mark.parametrize("extra", [1, 5])
+def test_more_points_change_nothing(extra: int) -> None:
+    """So as many as the paths ask for are enough."""
+    forest = ragged(60, 9)
+    x = np.random.default_rng(1).normal(size=(50, 9))
+    cover = np.random.default_rng(2).integers(1, 50, len(forest["left_child"])).astype(float)
+    arguments, lengths = explained(forest, cover)
+    enough = call("jit", "tree_shap_f64", {"x": x, **arguments}, {"b": 64, **lengths})["out"]
+    points = arguments["tree_points"] + extra
+    point, weight = quadrature(int(points[0]))
+    more = {**arguments, "tree_points": points, "point": point, "weight": weight}
+    found = call("jit", "tree_shap_f64", {"x": x, **more}, {"b": 64, **lengths, "p": int(points[0])})["out"]
+    np.testing.assert_allclose(found, enough, rtol=0, atol=1e-13 * magnitude(forest))
+    fewer = {**arguments, "tree_points": arguments["tree_points"] - 1}
+    wrong = call("jit", "tree_shap_f64", {"x": x, **fewer}, {"b": 64, **lengths})["out"]
+    assert np.abs(wrong - enough).max() > 1e-9
+
+
+@given(data=st.data(), width=widths, missing=st.integers(0, 1))
+@examples(40)
+def test_linear_shap(data: Any, width: str, missing: int) -> None:
+    x = data.draw(matrices(width))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    coef, mean = random.normal(size=(2, x.shape[1])), random.normal(size=x.shape[1])
+    given = {"x": x, "coef": coef, "mean": mean, "missing": missing}
+    out = check(f"linear_shap_{width}", given)["out"]
+    value = np.where(np.isnan(x), 0.0, x) if missing else x
+    right = np.float64(value)[:, :, None] - mean[:, None]
+    assert same_bits(out, right * coef.T)
