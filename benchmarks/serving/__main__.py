@@ -17,7 +17,6 @@ import asyncio
 import json
 import os
 import platform
-import shutil
 import statistics
 import sys
 import tempfile
@@ -30,9 +29,12 @@ from typing import Any
 from benchmarks.serving import servers
 from benchmarks.serving.load import closed_loop, open_loop, post
 from benchmarks.serving.servers import features
+from inferir.formats import apr
+from tests.server.serving import linear_spec
 
 PORT = 9321
 _ROUNDS = 3
+_SWAPS = 20
 
 
 def main() -> None:
@@ -146,26 +148,27 @@ def kernel(ours: Path, theirs: Path, seconds: float) -> Any:
 
 def swap(ours: Path, theirs: Path, seconds: float) -> Any:
     """A version is answered by its own intercept: an answer that no live version gives is seen."""
-    from tests.server.serving import linear_model
-
     folder = ours.parent / "swap"
     folder.mkdir()
     model, spare = folder / "m.apr", ours.parent / "spare.apr"
-    linear_model(model, version="0", pad_bytes=50_000_000)
     request = post("/predict", b'{"features": [0, 0]}')
-    swaps = 20
+
+    def write(number: int) -> None:
+        """Renamed over the old one, and not synced: the disk is not what is measured."""
+        spare.write_bytes(apr.to_bytes(linear_spec(version=str(number), intercept=number, pad_bytes=50_000_000)))
+        spare.replace(model)
 
     async def replace() -> None:
-        for number in range(1, swaps + 1):
-            await asyncio.to_thread(linear_model, spare, version=str(number), intercept=number, pad_bytes=50_000_000)
-            await asyncio.to_thread(shutil.move, spare, model)
-            await asyncio.sleep(seconds / swaps)
+        for number in range(1, _SWAPS + 1):
+            await asyncio.to_thread(write, number)
+            await asyncio.sleep(seconds / _SWAPS)
 
     async def both() -> Any:
         load = open_loop(PORT, request, rate=2000, connections=32, seconds=seconds, keep=10**7)
         result, _ = await asyncio.gather(load, replace())
         return result
 
+    write(0)
     with servers.ours(folder, PORT, "--watch-s", "0.1", core=None):
         quiet = run(open_loop(PORT, request, rate=2000, connections=32, seconds=seconds))
         swapped = asyncio.run(both())

@@ -98,8 +98,11 @@ class _Client(asyncio.Protocol):
 class _Load:
     """Requests that are due, connections that are idle, and what came of both."""
 
-    def __init__(self, request: bytes, keep: int) -> None:
+    def __init__(self, request: bytes, keep: int, reconnect: bool = False) -> None:
         self.request = request
+        self._reconnect = reconnect
+        self._address = ("", 0)
+        self._connecting: set[asyncio.Task[Any]] = set()
         self.result = Result()
         self._keep = keep
         self._idle: deque[_Client] = deque()
@@ -139,8 +142,13 @@ class _Load:
             self._idle.remove(client)
         if busy and not self.ended:
             self.result.lost += 1
+        if self._reconnect and not self.ended:
+            task = asyncio.ensure_future(self.connect(*self._address, 1))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
     async def connect(self, host: str, port: int, connections: int) -> None:
+        self._address = (host, port)
         loop = asyncio.get_running_loop()
         for _ in range(connections):
             await loop.create_connection(lambda: _Client(self), host, port)
@@ -170,10 +178,23 @@ async def closed_loop(port: int, request: bytes, *, connections: int, seconds: f
 
 
 async def open_loop(
-    port: int, request: bytes, *, rate: float, connections: int, seconds: float, keep: int = 0, patience_s: float = 10.0
+    port: int,
+    request: bytes,
+    *,
+    rate: float,
+    connections: int,
+    seconds: float,
+    keep: int = 0,
+    patience_s: float = 10.0,
+    reconnect: bool = False,
 ) -> Result:
-    """`rate` requests in a second, evenly spaced, over at most `connections` connections."""
-    load = _Load(request, keep)
+    """`rate` requests in a second, evenly spaced, over at most `connections` connections.
+
+    keep         so many bodies of answers.
+    patience_s   for answers that are late at the end.
+    reconnect    where the server closes a connection, open another; what was under way on it is lost.
+    """
+    load = _Load(request, keep, reconnect)
     await load.connect("127.0.0.1", port, connections)
     started_s = perf_counter()
     total, sent = int(rate * seconds), 0

@@ -27,16 +27,14 @@ from inferir.server.settings import Settings
 START_S = 60
 
 
-def linear_model(
-    path: Path, *, name: str = "linear", version: str = "1", intercept: float = 0.0, pad_bytes: int = 8
-) -> str:
-    """A file whose model answers 2 a + b + intercept. `pad_bytes` of its tensors are used by nothing."""
+def linear_spec(*, name: str = "linear", version: str = "1", intercept: float = 0.0, pad_bytes: int = 8) -> ModelSpec:
+    """A model that answers 2 a + b + intercept. `pad_bytes` of its tensors are used by nothing."""
     tensors = (
         _tensor("coef", np.array([[2.0, 1.0]])),
         _tensor("intercept", np.array([float(intercept)])),
         _tensor("pad", np.full(pad_bytes // 8, float(intercept))),
     )
-    spec = ModelSpec(
+    return ModelSpec(
         name=name,
         model_version=version,
         model_type=1,
@@ -45,7 +43,11 @@ def linear_model(
         operators=(OperatorSpec("linear", ("input",), "prediction", {}, {"coef": "coef", "intercept": "intercept"}),),
         tensors={tensor.name: tensor for tensor in tensors},
     )
-    apr.write(spec, path)
+
+
+def linear_model(path: Path, **spec: Any) -> str:
+    """The file of a `linear_spec`."""
+    apr.write(linear_spec(**spec), path)
     return str(path)
 
 
