@@ -12,6 +12,7 @@ from pathlib import Path
 
 import command_line_page
 import kernels_page
+import metrics_page
 import operators_page
 import pictures
 import settings_page
@@ -23,6 +24,7 @@ DOCS = Path(__file__).resolve().parent.parent
 MADE: dict[str, Callable[[], str]] = {
     "reference/command-line.md": command_line_page.page,
     "reference/kernels.md": kernels_page.page,
+    "reference/metrics.md": metrics_page.page,
     "reference/operators.md": operators_page.page,
     "reference/settings.md": settings_page.page,
     "reference/support-matrix.md": support_page.page,

@@ -1,0 +1,83 @@
+"""reference/metrics.md, from the table of metrics."""
+
+from __future__ import annotations
+
+from inferir.server.admission import REASONS
+from inferir.server.exchange import STAGES
+from inferir.server.telemetry.families import FAMILIES, GAUGES, MODEL_LIMIT, Family
+
+_HEAD = """# Metrics, traces and logs
+
+`GET /metrics` answers in Prometheus' text format, or in OpenMetrics where `Accept` asks for it. With several workers it
+is the sum over all of them, whichever is asked.
+
+```yaml
+scrape_configs:
+  - job_name: inferir
+    static_configs: [{targets: ["localhost:8080"]}]
+    authorization: {credentials: KEY}  # a key that may read, where keys are set
+```
+
+| metric | kind | labels | what it is |
+|---|---|---|---|
+"""
+
+_TAIL = f"""| `inferir_build_info` | gauge, always 1 | version, python, backend | The server, and what it runs on. |
+| `process_*` | gauges, counters | | Of all workers together: CPU seconds, memory, open files; the start of the first. |
+
+`model_inference_duration_seconds` and `model_predictions_total` are `model.inference.duration` and
+`model.predictions.total` in Prometheus' spelling; `http_server_request_duration_seconds` follows OpenTelemetry's
+conventions. Stages are {", ".join(STAGES)}. Reasons for which requests are shed are {", ".join(REASONS)}.
+
+The 99th percentile of a model's latency over five minutes:
+
+```text
+histogram_quantile(0.99, sum by (le, model) (rate(model_inference_duration_seconds_bucket[5m])))
+```
+
+**Labels are bounded.** Routes are templates, never paths that were asked for. A model is a label once it was loaded; at
+most {MODEL_LIMIT} versions have numbers of their own over the life of a process, those after them are counted as
+`other`.
+
+Counting costs a request two to three microseconds, `Server-Timing` among them.
+
+## Server-Timing
+
+Every answer of a model has the header, with the milliseconds in each stage; browsers show it with the request.
+
+```text
+Server-Timing: {", ".join(f"{stage};dur=0.012" for stage in STAGES[:3])}, ...
+```
+
+## Traces
+
+With `--otlp-endpoint http://localhost:4318` (extra `otel`) every request for inference is a trace, or goes on with the
+caller's (`traceparent`); the answer has a `traceparent` of its own. OpenTelemetry's environment variables are read:
+`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS`.
+
+| span | what |
+|---|---|
+| `model.register` | a version was read and checked |
+| `model.deploy` | it was compiled and warmed up |
+| `model.inference` | a request; linked to the `model.deploy` of the version that answered |
+| `model.preprocess` | from the first byte decoded to the rows as the kernels take them, waiting included |
+| `model.predict` | in the kernels |
+| `model.postprocess` | from numbers to the bytes of the answer |
+
+## Logs
+
+`--log-format json` writes an object a line to standard error: `event` is `model_loaded`, `model_failed`,
+`model_unloaded`, `log`, and with `--log-requests` `request`, with `request_id`, `trace_id`, route, status, seconds,
+model, version and rows. A log that nobody reads stops no request: records that cannot be written are dropped, and
+counted.
+"""
+
+
+def page() -> str:
+    families = [*FAMILIES.values(), *GAUGES.values()]
+    return _HEAD + "".join(map(_row, sorted(families, key=lambda family: family.name))) + _TAIL
+
+
+def _row(family: Family) -> str:
+    name = f"{family.name}_total" if family.kind == "counter" else family.name
+    return f"| `{name}` | {family.kind} | {', '.join(family.labels)} | {family.about} |\n"
