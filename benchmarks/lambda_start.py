@@ -9,7 +9,7 @@ socket sees it; beside it, in each round:
     bare interpreter            python -I -S -c pass, until it ends
     Inferir's loop              the zip of `inferir package`, unpacked
     awslambdaric, empty         a handler that returns a constant
-    awslambdaric + Inferir      the same zip with its handler
+    awslambdaric + Inferir      the zip with its handler
     awslambdaric + original     the forest in scikit-learn, from a joblib file
 
 Then a warm invocation: from the event's leaving to the answer's arrival, beside a loop that sends a constant; failures
@@ -134,11 +134,11 @@ def forest(depth: int) -> tuple[Any, Any]:
     return RandomForestClassifier(100, max_depth=depth, random_state=0).fit(rows, labels), rows
 
 
-def packaged(estimator: Any, interpreter: str, folder: Path) -> tuple[int, int]:
+def packaged(estimator: Any, interpreter: str, folder: Path, entry: str = "loop") -> tuple[int, int]:
     """Unpack a package into `folder`; bytes of the .apr file, and of the zip without it."""
     arch = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
     contents = inferir.convert(estimator, name="forest", version="1").to_bytes()
-    made = build(contents, Options(arch, "provided.al2023", interpreter=interpreter))
+    made = build(contents, Options(arch, "provided.al2023", interpreter=interpreter, entry=entry))
     path = folder.with_suffix(".zip")
     path.write_bytes(made.zip())
     unpack(path, folder)
@@ -159,6 +159,7 @@ def main() -> None:
         row = rows[0].tolist()
         event = json.dumps({"features": row}).encode()
         model_bytes, zip_bytes = packaged(estimator, options.python, folder / "task")
+        packaged(estimator, sys.executable, folder / "managed", "handler")
         joblib.dump(estimator, folder / "forest.joblib")
         (folder / "constant.py").write_text(CONSTANT)
         (folder / "empty.py").write_text("def handler(event, context):\n    return {'prediction': 1}\n")
@@ -168,7 +169,7 @@ def main() -> None:
             "    return {'prediction': int(model.predict([event['features']])[0])}\n"
         )
         environ = {
-            **os.environ, "LAMBDA_TASK_ROOT": str(folder / "task"), "PYTHONPATH": f"{folder}:{folder / 'task'}",
+            **os.environ, "LAMBDA_TASK_ROOT": str(folder / "task"), "PYTHONPATH": f"{folder}:{folder / 'managed'}",
             "_HANDLER": "x", "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_VERSION": "1",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
         }  # fmt: skip

@@ -9,13 +9,14 @@ Annotations, docstrings and assertions are left out, as under -OO.
 
 from __future__ import annotations
 
+import marshal
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from inferir.errors import BackendError
 
-__all__ = ["START", "cache_tag", "compile_bundle"]
+__all__ = ["START", "cache_tag", "compile_bundle", "compile_modules"]
 
 _TIMEOUT_S = 60
 
@@ -54,13 +55,15 @@ if __name__ == "__main__":
 #: marshalled by itself, so that one which a start does not need costs it nothing; and twice, because which objects
 #: are written as references depends on who else holds them, until they come out of marshal themselves.
 _COMPILE = """
-import __future__, marshal, sys
-modules = {}
+import __future__, importlib.util, marshal, sys
+modules, header = {}, importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")
 for name, is_package, file, source in marshal.loads(sys.stdin.buffer.read()):
     source = source.replace("from __future__ import annotations\\n", "\\n")
     flags = __future__.annotations.compiler_flag
     code = compile(source, "/var/task" + file, "exec", flags=flags, dont_inherit=True, optimize=2)
-    modules[name] = (is_package, file, marshal.dumps(marshal.loads(marshal.dumps(code))))
+    data = marshal.dumps(marshal.loads(marshal.dumps(code)))
+    pyc = header + importlib.util.source_hash(source.encode()) + data
+    modules[name] = (is_package, file, pyc if sys.argv[1] == "pyc" else data)
 sys.stdout.buffer.write(marshal.dumps(modules, 2))
 """
 
@@ -72,14 +75,29 @@ def cache_tag(interpreter: str) -> str:
 
 def compile_bundle(interpreter: str, modules: Mapping[str, tuple[bool, str, str]]) -> bytes:
     """The bundle for an interpreter. `modules`: name -> whether it is a package, its file in the zip, its source."""
-    import marshal
-
-    rows: Any = [(name, *about) for name, about in sorted(modules.items())]
-    return _run(interpreter, _COMPILE, marshal.dumps(rows, 2))
+    return _run(interpreter, _COMPILE, marshal.dumps(_rows(modules), 2), "bundle")
 
 
-def _run(interpreter: str, code: str, given: bytes = b"") -> bytes:
-    command = [interpreter, "-s", "-S", "-c", code]
+def compile_modules(interpreter: str, modules: Mapping[str, tuple[bool, str, str]]) -> dict[str, bytes]:
+    """The same as files of their own in __pycache__: for AWS's runtime, which imports as Python does.
+
+    They are not compared with their sources (PEP 552, unchecked), which are beside them and cannot change.
+    """
+    tag = cache_tag(interpreter)
+    compiled = marshal.loads(_run(interpreter, _COMPILE, marshal.dumps(_rows(modules), 2), "pyc"))
+    files = {}
+    for _, file, data in compiled.values():
+        folder, _, name = file.lstrip("/").rpartition("/")
+        files[f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"] = data
+    return files
+
+
+def _rows(modules: Mapping[str, tuple[bool, str, str]]) -> Any:
+    return [(name, *about) for name, about in sorted(modules.items())]
+
+
+def _run(interpreter: str, code: str, given: bytes = b"", *arguments: str) -> bytes:
+    command = [interpreter, "-s", "-S", "-c", code, *arguments]
     try:
         done = subprocess.run(
             command, input=given, capture_output=True, timeout=_TIMEOUT_S, check=True, env={"PYTHONHASHSEED": "0"}

@@ -68,7 +68,8 @@ class Function:
             about["function_arn"] = call.arn
         if root:
             about["xray_trace_id"] = root
-        self._before = self.handler.counters.copy()
+        if self.settings.metrics_namespace:
+            self._before = self.handler.counters.copy()
 
     def log_unexpected(self, error: BaseException) -> None:
         """A bug, or a machine that gave up: the log has all of it, the caller only that it happened."""

@@ -25,13 +25,17 @@ from inferir.formats import apr
 from inferir.kernels.aot import library, manifest
 from inferir.lambda_entry import packaged, templates
 from inferir.lambda_entry.adapter import plan_of
-from inferir.lambda_entry.bundle import START, cache_tag, compile_bundle
+from inferir.lambda_entry.bundle import START, cache_tag, compile_bundle, compile_modules
 from inferir.program.frozen import freeze
 
 __all__ = ["ARCHITECTURES", "RUNTIMES", "Options", "Package", "build"]
 
 #: Lambda's word for an architecture -> the machine that Linux calls so.
 ARCHITECTURES = {"x86_64": "x86_64", "arm64": "aarch64"}
+
+#: Levels of kernels that no machine of Lambda needs: all of its x86 processors have AVX2
+#: (docs.aws.amazon.com/lambda/latest/dg/runtimes-avx2.html).
+_LEFT_OUT = frozenset({"v2"})
 
 #: Runtime -> the version of the Python that runs there; None where the function brings it.
 RUNTIMES: Mapping[str, str | None] = {
@@ -195,7 +199,7 @@ def _kernels(arch: str) -> dict[str, bytes]:
     if problem is not None:
         raise BackendError(f"a package needs compiled kernels, and {problem}")
     folder = Path(library.FOLDER)
-    wanted = [file for _, file, _ in library.LEVELS[ARCHITECTURES[arch]]]
+    wanted = [file for level, file, _ in library.LEVELS[ARCHITECTURES[arch]] if level not in _LEFT_OUT]
     missing = [file for file in wanted if not (folder / file).is_file()]
     if missing:
         raise BackendError(f"expected compiled kernels for {arch} at {', '.join(str(folder / f) for f in missing)}")
@@ -227,7 +231,10 @@ def _compile(files: dict[str, bytes], sources: dict[str, tuple[bool, str, str]],
     tag = cache_tag(interpreter)
     if version is not None and tag != f"cpython-{version.replace('.', '')}":
         raise InvalidInputError(f"interpreter: expected Python {version} for {options.runtime}, got {tag}")
-    files[f"bundle.{tag}"] = compile_bundle(interpreter, sources)
+    if options.entry == "handler":
+        files.update(compile_modules(interpreter, sources))
+    else:
+        files[f"bundle.{tag}"] = compile_bundle(interpreter, sources)
     return None
 
 

@@ -175,12 +175,31 @@ def invocation(reply: Reply) -> Invocation:
 
 
 class Reply:
-    """An HTTP response. Header names are in lower case; `reusable`: the connection may carry another request."""
+    """An HTTP response. `reusable`: the connection may carry another request."""
 
-    __slots__ = ("body", "headers", "reusable", "status")
+    __slots__ = ("_head", "body", "reusable", "status")
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes, reusable: bool) -> None:
-        self.status, self.headers, self.body, self.reusable = status, headers, body, reusable
+    def __init__(self, status: int, head: bytes, body: bytes, reusable: bool) -> None:
+        self.status, self._head, self.body, self.reusable = status, head, body, reusable
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By lower-case name. Read when asked for: of most responses the status is enough."""
+        text = self._head.decode("latin-1")
+        if "\r\n " in text or "\r\n\t" in text:  # a value that goes on in the next line: obsolete, and still allowed
+            text = text.replace("\r\n ", " ").replace("\r\n\t", " ")
+        fields = [line.partition(":") for line in text.split("\r\n")[1:]]
+        return {name.lower(): value.strip() for name, _, value in fields}
+
+
+def _field(head: bytes, name: bytes) -> bytes:
+    """The value of a header in a head of lower-case bytes; nothing where it is not there."""
+    start = head.find(b"\r\n" + name + b":")
+    if start < 0:
+        return b""
+    start += len(name) + 3
+    end = head.find(b"\r\n", start)
+    return head[start : end if end >= 0 else None].strip()
 
 
 class ReplyReader:
@@ -195,10 +214,10 @@ class ReplyReader:
         self._buffer = bytearray()
         self._at = 0
         self._status = -1
-        self._headers: dict[str, str] = {}
+        self._head = b""
         self._length: int | None = None
         self._chunks: bytearray | None = None
-        self._old = False
+        self._closing = False
 
     @property
     def started(self) -> bool:
@@ -232,31 +251,21 @@ class ReplyReader:
         return None
 
     def _read_head(self, head: bytes) -> None:
-        first, *lines = head.decode("latin-1").split("\r\n")
-        words = first.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdecimal():
-            raise ProtocolError(f"expected an HTTP/1 response, got {first[:100]!r}")
-        self._old = words[0] == "HTTP/1.0"
-        self._status = int(words[1])
-        headers: dict[str, str] = {}
-        name = ""
-        for line in lines:
-            if line[:1] in (" ", "\t") and name:  # a value that goes on: obsolete, and still allowed
-                headers[name] += " " + line.strip()
-                continue
-            name, _, value = line.partition(":")
-            name = name.strip().lower()
-            headers[name] = value.strip()
-        self._headers = headers
+        words = head[:64].split(None, 2)
+        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+            raise ProtocolError(f"expected an HTTP/1 response, got {head[:100]!r}")
+        self._status, self._head = int(words[1]), head
         if self._status < 200:
             return
+        lower = head.lower()
+        self._closing = words[0] == b"HTTP/1.0" or b"close" in _field(lower, b"connection")
+        length = _field(lower, b"content-length")
         if self._status in (204, 304):
             self._length = 0
-        elif "chunked" in headers.get("transfer-encoding", "").lower():
+        elif b"chunked" in _field(lower, b"transfer-encoding"):
             self._chunks = bytearray()
-        elif "content-length" in headers:
-            length = headers["content-length"]
-            if not length.isdecimal():
+        elif length:
+            if not length.isdigit():
                 raise ProtocolError(f"expected a Content-Length in digits, got {length!r}")
             self._length = int(length)
 
@@ -286,6 +295,5 @@ class ReplyReader:
         else:
             stop = len(self._buffer) if self._length is None else self._at + self._length
             body = bytes(memoryview(self._buffer)[self._at : stop])
-        closed = "close" in self._headers.get("connection", "").lower() or self._old
-        reusable = not closed and (self._length is not None or self._chunks is not None)
-        return Reply(self._status, self._headers, body, reusable)
+        reusable = not self._closing and (self._length is not None or self._chunks is not None)
+        return Reply(self._status, self._head, body, reusable)

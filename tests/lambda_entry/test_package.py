@@ -72,6 +72,21 @@ def test_what_is_in_the_zip(packaged: Packaged) -> None:
     assert without_model < 500_000
 
 
+def test_modules_for_aws_s_runtime_are_compiled_one_by_one(packaged: Packaged, tmp_path: Path) -> None:
+    made = build(packaged.contents, options(entry="handler"))
+    assert not [name for name in made.files if name.startswith("bundle.")]
+    assert len(made.zip()) - len(packaged.contents) < 500_000
+    for name, data in made.files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    code = "import inferir.lambda_entry.handler as h, sys; print(h.__cached__, h.__doc__, '__future__' in sys.modules)"
+    environ = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=True, cwd="/")
+    cached = tmp_path / f"inferir/lambda_entry/__pycache__/handler.{TAG}.pyc"
+    assert done.stdout == f"{cached} None False\n"  # no docstring and no __future__: it came from there
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_a_package_has_the_kernels_of_its_processor_alone(packaged: Packaged, arch: str) -> None:
     files = build(packaged.contents, options(arch=arch, interpreter=None)).files
