@@ -29,6 +29,7 @@ from inferir.server.cache import AnswerCache
 from inferir.server.connection import HttpServer
 from inferir.server.dataplane import DataPlane
 from inferir.server.gate import Gate
+from inferir.server.handlers.admin import AdminHandlers
 from inferir.server.handlers.observe import ObserveHandlers
 from inferir.server.handlers.predict import PredictHandler
 from inferir.server.library import Library
@@ -200,13 +201,15 @@ def api_routes(parts: Parts) -> list[Route]:
     settings = parts.settings
     cache = AnswerCache(settings.cache_answers) if settings.cache_answers else None
     predict = PredictHandler(parts.plane, settings.max_batch_rows, cache)
-    observe = ObserveHandlers(parts)
+    observe, admin = ObserveHandlers(parts), AdminHandlers(parts)
     api = [
         Route("GET", "/health", observe.health, None),
         Route("GET", "/ready", observe.ready, None),
         Route("POST", "/predict", predict, "infer", admitted=True),
         Route("POST", "/predict/batch", predict, "infer", admitted=True),
         Route("GET", "/models", observe.models, "read"),
+        Route("PUT", "/models/aliases/{alias}", admin.put_alias, "admin"),
+        Route("DELETE", "/models/aliases/{alias}", admin.delete_alias, "admin"),
         Route("GET", "/metrics", observe.metrics, "read"),
         *protocols.routes(parts),
     ]

@@ -10,6 +10,7 @@ import msgspec
 
 from inferir import __version__
 from inferir.server import schemas
+from inferir.server.handlers.admin import Alias, AliasBody
 from inferir.server.protocols import invocations
 from inferir.server.protocols.oip import messages
 from inferir.server.protocols.oip.rest import HEADER_LENGTH
@@ -101,6 +102,10 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         _REPOSITORY, "Unload a model", messages.UnloadBody, failures=(400, 404, 409), optional_body=True
     ),
     ("GET", "/models"): Operation(_REPOSITORY, "Loaded models, their versions and columns", answer=schemas.Models),
+    ("PUT", "/models/aliases/{alias}"): Operation(
+        _REPOSITORY, "Point an alias to a loaded model", AliasBody, Alias, failures=(400, 404, 409)
+    ),
+    ("DELETE", "/models/aliases/{alias}"): Operation(_REPOSITORY, "Take an alias away", answer=Alias, failures=(404,)),
     ("POST", "/invocations"): Operation(
         _CONTAINER,
         "Predictions for rows in JSON, JSON lines or CSV",
