@@ -79,8 +79,9 @@ def _number_codes(x, top, rows, group, g, cuts, plane, rank, codes, codes_at):
     for p in range(np.uint64(group[g, 3]), np.uint64(group[g + np.uint64(1), 3])):
         base, missing, at = plane[p, 0], plane[p, 1], codes_at + p * np.uint64(BLOCK)
         for r in range(rows):
-            code = min(max(rank[r] - base, np.int32(0)), np.int32(LAST_CODE))
-            codes[at + r] = missing if rank[r] < 0 else code
+            here = rank[r]  # in 32 bits: Numba subtracts in 64, in half the lanes
+            code = min(max(np.int32(here - base), np.int32(0)), np.int32(LAST_CODE))
+            codes[at + r] = np.uint8(missing if here < 0 else code)
 
 
 @scalar
