@@ -75,7 +75,7 @@ class Peer:
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             command, env={**environ, "AWS_LAMBDA_RUNTIME_API": host},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tempfile.gettempdir(),
         )  # fmt: skip
 
     def answer(self) -> tuple[bytes, float, float]:

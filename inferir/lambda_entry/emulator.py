@@ -76,6 +76,15 @@ def interpreter_for(folder: str | os.PathLike[str]) -> str:
     return sys.executable
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Quiet where the function has gone in the middle of a word: it was told to."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
 class Emulator:
     """A function in `folder`, run by `interpreter`. `log`: where its output goes; `environ`: variables it gets."""
 
@@ -95,8 +104,7 @@ class Emulator:
         self._outcomes: queue.SimpleQueue[tuple[bytes, bool, float]] = queue.SimpleQueue()
 
     def __enter__(self) -> Emulator:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         environ = {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_address[1]}",
@@ -171,8 +179,8 @@ class Emulator:
                     outcomes.put((b'{"errorType": "Function.ResponseSizeTooLarge"}', True, answered))
                     self._say(413, b'{"errorType": "RequestEntityTooLarge"}')
                     return
-                outcomes.put((body, self.path.endswith("/error"), answered))
                 self._say(202, b'{"status": "OK"}')
+                outcomes.put((body, self.path.endswith("/error"), answered))
 
             def _body(self) -> bytes:
                 if self.headers.get("Transfer-Encoding") != "chunked":
