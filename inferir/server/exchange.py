@@ -1,12 +1,13 @@
 """One request on its way through the server: what the parts of it write down for each other, and for observers.
 
-An exchange is made for every request, so it is one object with slots, and times are floats of one monotonic clock: a
-jump of the wall clock changes nothing.
+Times are floats of one monotonic clock: a jump of the wall clock changes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,29 +53,21 @@ class Exchange:
     problem       what is wrong with it already, before it gets to a handler
     """
 
-    __slots__ = (
-        "admitted_s",
-        "body",
-        "code",
-        "deadline_s",
-        "headers",
-        "match",
-        "method",
-        "model",
-        "path",
-        "principal",
-        "problem",
-        "request",
-        "request_id",
-        "route",
-        "rows",
-        "shed",
-        "stages",
-        "started_s",
-        "status",
-        "trace",
-        "version",
-    )
+    # Most of these stay as they are in most requests: as defaults of the class they cost a request nothing.
+    body: bytes = b""
+    match: Mapping[str, str] = MappingProxyType({})
+    deadline_s: float = 0.0
+    request_id: str = ""
+    status: int = 0
+    code: str = ""
+    model: str = ""
+    version: str = ""
+    rows: int = 0
+    shed: str = ""
+    principal: Principal | None = None
+    trace: Any = None
+    admitted_s: float = 0.0
+    problem: Exception | None = None
 
     def __init__(self, route: Route, headers: Any, request: Any = None) -> None:
         self.route = route
@@ -82,22 +75,8 @@ class Exchange:
         self.request = request
         self.method = route.method
         self.path = route.path
-        self.body = b""
-        self.match: Any = {}
         self.started_s = monotonic()
-        self.deadline_s = 0.0
-        self.request_id = ""
-        self.status = 0
-        self.code = ""
-        self.model = ""
-        self.version = ""
-        self.rows = 0
         self.stages = [0.0] * len(STAGES)
-        self.shed = ""
-        self.principal: Principal | None = None
-        self.trace: Any = None
-        self.admitted_s = 0.0
-        self.problem: Exception | None = None
 
     @property
     def seconds(self) -> float:

@@ -53,14 +53,14 @@ class Gate:
 
     def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
         """The exchange of a request. One without a route gets its error when it is answered."""
-        problem = None
-        match: Mapping[str, str] = {}
         try:
             route, match = self._router.find(method, path)
+            exchange = Exchange(route, headers, request)
+            exchange.match = match
         except RequestError as error:
-            route, problem = UNMATCHED, error
-        exchange = Exchange(route, headers, request)
-        exchange.method, exchange.path, exchange.match, exchange.problem = method, path, match, problem
+            exchange = Exchange(UNMATCHED, headers, request)
+            exchange.problem = error
+        exchange.method, exchange.path = method, path
         asked_id = headers.get("X-Request-Id")
         exchange.request_id = next(self._ids) if asked_id is None else _visible(asked_id)
         return exchange

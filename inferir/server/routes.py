@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote
 
@@ -50,6 +51,9 @@ async def _nothing(exchange: Exchange) -> Reply:
 UNMATCHED = Route("*", "unmatched", _nothing, None)
 
 
+_NO_MATCH: Mapping[str, str] = MappingProxyType({})
+
+
 class Router:
     """Finds a request's route. Paths without parameters are one look into a dict."""
 
@@ -73,9 +77,11 @@ class Router:
 
         Raises NotFoundError, or NotAllowedError with an Allow header.
         """
-        path = path.partition("?")[0].partition("#")[0]
         methods = self._fixed.get(path)
-        match: Mapping[str, str] = {}
+        match: Mapping[str, str] = _NO_MATCH
+        if methods is None:
+            path = path.partition("?")[0].partition("#")[0]
+            methods = self._fixed.get(path)
         if methods is None:
             methods, match = self._parametric(path)
         route = methods.get(method)

@@ -54,7 +54,7 @@ class Watcher:
             changes = self._watch.look(now, at_once=at_once)
             for path in changes.changed:
                 self._watch.note(path, now[path])
-                await self._try(path)
+                await self._without_error(self._try(path), path)
             for path in changes.gone:
                 if path in self._paths:
                     _log.warning("%s: the file is gone; its model stays loaded", path)
@@ -79,6 +79,8 @@ class Watcher:
             await doing
         except (InferirError, RequestError, OSError) as error:
             _log.error("%s: %s", what, error)
+        except Exception:  # a bug: looking goes on, as other files have nothing to do with it
+            _log.exception("%s", what)
 
     async def _look(self) -> dict[str, Stamp]:
         return await asyncio.get_running_loop().run_in_executor(None, look_at, self._paths)
