@@ -98,7 +98,8 @@ class Explainer:
         operator = term.operator
         in_order = operator.op == "linear_in_order"
         coef, intercept = (tensor_of(self._spec, operator, role).astype(np.float64) for role in ("coef", "intercept"))
-        x = b.input("f32" if in_order else ("f64", "f32")[b.choice("width", ("f64", "f32"), "f64")])
+        width = "f32" if in_order else operator.attributes.get("width", "f64")
+        x = b.input(width if width in ("f32", "f64") else None)
         mean = np.zeros(x.width)
         if background is not None:
             if not len(background):
