@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
 from click.testing import Result
 
 import inferir
@@ -38,6 +39,16 @@ def test_long_tables_are_cut_unless_all_is_asked_for(forest: Case, pipeline: Cas
     assert n_operators > 12
     assert f"operators: {n_operators}, the first 12; --all shows all" in run("inspect", pipeline.apr).stdout
     assert f"operators: {n_operators}\n" in run("inspect", pipeline.apr, "--all").stdout
+
+
+def test_info_says_what_is_missing_and_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_REASONS", {"aot": "they were left out of this installation"})
+    found = json.loads(run("info", "--json").stdout)
+    assert found["unavailable"] == {"aot": "they were left out of this installation"}
+    assert found["auto"] == "jit"
+    assert found["library"] is None
+    assert "no aot" in run("info").stdout
+    assert "they were left out of this installation" in " ".join(run("info").stdout.split())
 
 
 def test_info_says_what_auto_picks(run: Run) -> None:
