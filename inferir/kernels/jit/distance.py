@@ -157,6 +157,12 @@ def measure_near(x, points, tile, rows, block, first, n_lanes, square, limit, re
     """Of a tile of scores, measure the points that are not certainly farther than the k nearest so far."""
     for r in range(rows):
         i, at = tile + r, tile + r - block
+        if index.shape[1] == 1 and out[i, 0] == np.inf:  # the best score bounds the nearest point's distance
+            best = np.uint64(0)
+            for lane in range(n_lanes):
+                best = lane if totals[r, lane] < totals[r, best] else best
+            bound = reduced_distance(x, i, points, first + best, EUCLIDEAN, 2.0)
+            limit[at] = farthest_score(bound, square[at], reach, depth)
         found = lanes_at_most(totals, r * np.uint64(TOTALS), limit[at])
         while found:
             lane = lowest_bit(found)

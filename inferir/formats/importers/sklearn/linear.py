@@ -15,10 +15,19 @@ _LINKS = {"IdentityLink": None, "LogLink": "exp"}
 
 
 def product(b: Builder, x: Rows, coef: Any, intercept: Any) -> str:
-    """x @ coef.T + intercept in float64, whatever width they were trained in."""
-    coef = np.atleast_2d(np.asarray(coef.toarray() if hasattr(coef, "toarray") else coef, np.float64))
-    offset = np.broadcast_to(np.asarray(intercept, np.float64).reshape(-1), (len(coef),))
-    return b.op("linear", finite(b, x).value, tensors={"coef": coef, "intercept": offset})
+    """x @ coef.T + intercept of the rows, once they are found to be finite."""
+    return linear(b, finite(b, x).value, coef, intercept)
+
+
+def linear(b: Builder, value: str, coef: Any, intercept: Any) -> str:
+    """value @ coef.T + intercept, in the wider of the widths of rows and coefficients, as NumPy promotes: a model that
+    was trained on float32 answers float32 rows in float32."""
+    coef = np.atleast_2d(np.asarray(coef.toarray() if hasattr(coef, "toarray") else coef))
+    offset = np.broadcast_to(np.asarray(intercept).reshape(-1), (len(coef),))
+    if coef.dtype == offset.dtype == np.float32:
+        return b.op("linear", value, tensors={"coef": coef, "intercept": offset}, width="wider")
+    tensors = {"coef": coef.astype(np.float64), "intercept": offset.astype(np.float64)}
+    return b.op("linear", value, tensors=tensors)
 
 
 def regressor(estimator: Any, b: Builder, x: Rows) -> Answers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferir.formats.importers._builder import Answers, Builder, Rows, class_labels
-from inferir.formats.importers.sklearn.linear import product
+from inferir.formats.importers.sklearn.linear import linear, product
 
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]] | None] = {
     "identity": None,
@@ -20,11 +20,7 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]] | None] = {
 def _forward(estimator: Any, b: Builder, x: Rows) -> str:
     value, last = x, len(estimator.coefs_) - 1
     for layer, (coef, intercept) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
-        if layer == 0:
-            output = product(b, value, coef.T, intercept)
-        else:
-            tensors = {"coef": coef.T.astype(float), "intercept": intercept.astype(float)}
-            output = b.op("linear", value.value, tensors=tensors)
+        output = product(b, value, coef.T, intercept) if layer == 0 else linear(b, value.value, coef.T, intercept)
         name = estimator.out_activation_ if layer == last else estimator.activation
         if name not in _ACTIVATIONS:
             raise b.unsupported(f"activation {name!r}", ", ".join(_ACTIVATIONS))

@@ -11,13 +11,17 @@ from inferir.formats.importers.sklearn.checks import finite
 
 
 def _project(b: Builder, x: Rows, mean: Any, components: Any, scale: Any) -> Answers:
-    components = np.asarray(components, np.float64)
+    """Models that were trained on float32 keep that width, for rows of that width."""
+    narrow = all(tensor is None or np.asarray(tensor).dtype == np.float32 for tensor in (mean, components, scale))
+    dtype = np.float32 if narrow else np.float64
+    components = np.asarray(components, dtype)
     tensors = {
-        "mean": np.zeros(x.width) if mean is None else np.asarray(mean, np.float64),
+        "mean": np.zeros(x.width, dtype) if mean is None else np.asarray(mean, dtype),
         "components": components,
-        "scale": np.ones(len(components)) if scale is None else np.asarray(scale, np.float64),
+        "scale": np.ones(len(components), dtype) if scale is None else np.asarray(scale, dtype),
     }
-    value = b.op("project", finite(b, x).value, tensors=tensors)
+    attributes = {"width": "wider"} if narrow else {}
+    value = b.op("project", finite(b, x).value, tensors=tensors, **attributes)
     return Answers("transform", "PCA", transformed=value, origins=(None,) * len(components))
 
 
