@@ -33,9 +33,10 @@ __all__ = ["ARCHITECTURES", "RUNTIMES", "Options", "Package", "build"]
 #: Lambda's word for an architecture -> the machine that Linux calls so.
 ARCHITECTURES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
-#: Levels of kernels that no machine of Lambda needs: all of its x86 processors have AVX2
-#: (docs.aws.amazon.com/lambda/latest/dg/runtimes-avx2.html).
-_LEFT_OUT = frozenset({"v2"})
+#: Levels of kernels that are not packaged. v2: all of Lambda's x86 processors have AVX2, which is v3
+#: (docs.aws.amazon.com/lambda/latest/dg/runtimes-avx2.html). v4: it would make the zip larger than half a megabyte, and
+#: only some of them have AVX-512.
+_LEFT_OUT = frozenset({"v2", "v4"})
 
 #: Runtime -> the version of the Python that runs there; None where the function brings it.
 RUNTIMES: Mapping[str, str | None] = {
