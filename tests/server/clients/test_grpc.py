@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over gRPC, with NVIDIA's client and with the protocol's own messages."""
+"""The Open Inference Protocol over gRPC, with NVIDIA's client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.server.clients.conftest import Served
 
-grpc = pytest.importorskip("grpc", reason="needs grpcio: pip install inferir[grpc]")
+pytest.importorskip("grpc", reason="needs grpcio: pip install inferir[grpc]")
 client_module = pytest.importorskip(
     "tritonclient.grpc", reason="needs tritonclient[grpc]: pip install inferir[clients]"
 )
@@ -21,21 +21,6 @@ from inferir.server.protocols.oip.grpc.messages import MESSAGES, message  # noqa
 def client(served: Served) -> Any:
     with client_module.InferenceServerClient(served.grpc) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def channel(served: Served) -> Any:
-    with grpc.insecure_channel(served.grpc) as made:
-        yield made
-
-
-def call(channel: Any, name: str, request: Any, **options: Any) -> Any:
-    made = channel.unary_unary(
-        f"/inference.GRPCInferenceService/{name}",
-        request_serializer=lambda each: each if isinstance(each, bytes) else each.SerializeToString(),
-        response_deserializer=message(f"{name}Response").FromString,
-    )
-    return made(request, timeout=options.pop("timeout", 10), **options)
 
 
 def tensor(name: str, array: Any, datatype: str) -> Any:
@@ -94,76 +79,3 @@ def test_text(client: Any, served: Served) -> None:
     ]  # fmt: skip
     answer = client.infer("penguins", tensors)
     assert answer.as_numpy("prediction").tolist() == [served.models["penguins"].predict([row])[0].encode()]
-
-
-@pytest.mark.parametrize(
-    ("datatype", "where"),
-    [
-        ("FP32", "fp32_contents"),
-        ("FP64", "fp64_contents"),
-        ("INT8", "int_contents"),
-        ("INT64", "int64_contents"),
-        ("UINT16", "uint_contents"),
-        ("UINT64", "uint64_contents"),
-        ("BOOL", "bool_contents"),
-    ],
-)
-def test_elements_by_kind(channel: Any, served: Served, datatype: str, where: str) -> None:
-    rows = np.arange(60).reshape(2, 30) % (2 if datatype == "BOOL" else 100)
-    request = message("ModelInferRequest")(model_name="breast_cancer")
-    added = request.inputs.add(name="x", datatype=datatype, shape=[2, 30])
-    getattr(added.contents, where).extend(rows.ravel().astype(bool if datatype == "BOOL" else int).tolist())
-    answer = call(channel, "ModelInfer", request)
-    prediction, probabilities = answer.outputs
-    model = served.models["breast_cancer"]
-    assert list(prediction.contents.int64_contents) == model.predict(rows).tolist()
-    assert list(probabilities.contents.fp32_contents) == model.predict_proba(rows.astype("f4")).ravel().tolist()
-    assert not answer.raw_output_contents
-
-
-def infer_request(**fields: Any) -> Any:
-    made = message("ModelInferRequest")(model_name="breast_cancer")
-    raw = fields.pop("raw", [])
-    contents = fields.pop("contents", None)
-    added = made.inputs.add(**{"name": "x", "datatype": "FP32", "shape": [1, 30], **fields})
-    if contents:
-        added.contents.fp32_contents.extend(contents)
-    made.raw_input_contents.extend(raw)
-    return made
-
-
-@pytest.mark.parametrize(
-    ("request_", "code", "says"),
-    [
-        (infer_request(), "INVALID_ARGUMENT", "expected 30 elements in fp32_contents, got 0"),
-        (infer_request(raw=[b"123"]), "INVALID_ARGUMENT", "expected 120 bytes"),
-        (infer_request(raw=[b"", b""]), "INVALID_ARGUMENT", "for each of 1 inputs, got 2"),
-        (infer_request(raw=[b"1" * 120], contents=[1.0]), "INVALID_ARGUMENT", "got both"),
-        (infer_request(shape=[-1, 30]), "INVALID_ARGUMENT", "dimensions of 0 or more"),
-        (infer_request(shape=[2**62, 2**62]), "INVALID_ARGUMENT", "elements in fp32_contents"),
-        (infer_request(shape=[1] * 9), "INVALID_ARGUMENT", "at most 8 dimensions"),
-        (infer_request(datatype="FP8"), "INVALID_ARGUMENT", "expected a datatype"),
-        (infer_request(datatype="FP16"), "INVALID_ARGUMENT", "raw_input_contents"),
-        (infer_request(shape=[1, 29], contents=[1.0] * 29), "INVALID_ARGUMENT", "[-1, 30]"),
-        (message("ModelInferRequest")(model_name="breast_cancer"), "INVALID_ARGUMENT", "at least one input"),
-        (message("ModelInferRequest")(model_name="lions"), "NOT_FOUND", "unknown model"),
-        (b"\xff\xff\xff", "INVALID_ARGUMENT", "ModelInferRequest"),
-    ],
-)
-def test_refused_with_what_was_expected(channel: Any, request_: Any, code: str, says: str) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        call(channel, "ModelInfer", request_)
-    assert caught.value.code().name == code
-    assert says in caught.value.details()
-
-
-def test_a_deadline(channel: Any) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        call(channel, "ModelInfer", infer_request(raw=[bytes(120)]), timeout=1e-5)
-    assert caught.value.code().name == "DEADLINE_EXCEEDED"
-
-
-def test_an_unknown_call(channel: Any) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/inference.GRPCInferenceService/ModelStreamInfer")(b"", timeout=10)
-    assert caught.value.code().name == "UNIMPLEMENTED"

@@ -66,7 +66,10 @@ class Signature:
 
         Raises DimensionError (E003) or InvalidInputError (E006) that says which tensor, and what was expected.
         """
-        if len(tensors) == 1 and (len(self._names) == 1 or _width(tensors[0]) > 1 or tensors[0].name == INPUT):
+        # One tensor is all columns, unless it says by its name that it is one of several.
+        if len(tensors) == 1 and (
+            len(self._names) == 1 or _width(tensors[0]) > 1 or tensors[0].name not in self._names
+        ):
             return self._matrix(tensors[0])
         by_name = {tensor.name: tensor for tensor in tensors}
         missing = [name for name in self._names if name not in by_name]
