@@ -51,13 +51,19 @@ class Link:
         self._ids = itertools.count()
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._answering: set[asyncio.Task[None]] = set()
+        self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def run(self, connection: socket.socket) -> None:
+    async def connect(self, connection: socket.socket) -> None:
+        """Take the socket. From then on there may be calls; they are answered while `run` runs."""
+        self._reader, self._writer = await asyncio.open_connection(sock=connection, limit=_LIMIT_BYTES)
+
+    async def run(self) -> None:
         """Answer and be answered until the other end is gone."""
-        reader, self._writer = await asyncio.open_connection(sock=connection, limit=_LIMIT_BYTES)
+        assert self._reader is not None
+        assert self._writer is not None
         try:
-            while line := await reader.readline():
+            while line := await self._reader.readline():
                 message = msgspec.json.decode(line)
                 if "do" in message:
                     task = asyncio.ensure_future(self._answer(message))

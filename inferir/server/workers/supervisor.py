@@ -107,8 +107,8 @@ class Supervisor:
                 "snapshots": self._snapshots,
             }
         )
-        slot.running = asyncio.ensure_future(slot.link.run(ours))
-        await asyncio.sleep(0)  # so that the link is there to be called
+        await slot.link.connect(ours)
+        slot.running = asyncio.ensure_future(slot.link.run())
         await self._fleet.join(slot.link)
 
     async def _replace(self, slot: _Slot) -> None:
@@ -127,11 +127,20 @@ class Supervisor:
                     await self._start(slot)
                     await slot.link.call("listen", slot=slot.number)
                     break
-                except LostError:
-                    _log.error("worker %d did not start", slot.number)
+                except Exception as error:  # whatever kept it from starting, the slot must not stay empty
+                    _log.error("worker %d did not start: %s: %s", slot.number, type(error).__name__, error)
+                    await self._abandon(slot)
             if deputy is not None:
                 with contextlib.suppress(LostError):
                     await deputy.call("release", slot=slot.number)
+
+    async def _abandon(self, slot: _Slot) -> None:
+        """End a process that did not come to answer."""
+        self._fleet.leave(slot.link)
+        if slot.process.pid is not None:
+            slot.process.kill()
+            await asyncio.get_running_loop().run_in_executor(None, slot.process.join)
+        slot.running.cancel()
 
     async def _look_after(self, slot: _Slot) -> None:
         """A worker that lives and does not answer is worse than a dead one: it is made one, and so replaced."""

@@ -68,7 +68,8 @@ class _Worker:
     async def run(self, control: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
-        link = asyncio.ensure_future(self._link.run(control))
+        await self._link.connect(control)
+        link = asyncio.ensure_future(self._link.run())
         link.add_done_callback(lambda _: self._stopping.set())
         try:
             await self._stopping.wait()
