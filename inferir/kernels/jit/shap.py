@@ -88,6 +88,13 @@ def scaled_point(point, kept):
 
 
 @scalar
+def point_factor(point, kept):
+    """z' / f^2."""
+    f = kept + (1.0 - kept) * point
+    return kept / (f * f)
+
+
+@scalar
 def go_down(rows, level, points, first, sign, share, kept, point, gain, carried):
     """carried[level + 1] = carried[level] times the factor of a child: its share of the cover plus sign e t / f."""
     below = level + np.uint64(1)
@@ -115,7 +122,7 @@ def join_leaves(
         total[r] = 0.0
     for k in range(points):
         t = scaled_point(point[first + k], kept)
-        scale = difference / (kept + (1.0 - kept) * point[first + k]) ** 2 * kept
+        scale = difference * point_factor(point[first + k], kept)
         for r in range(rows):
             expected[slot, k, r] = right_leaf + (share + gain[level, r] * t) * difference
             total[r] += carried[level, k, r] * scale
@@ -129,7 +136,7 @@ def join(rows, level, points, first, slot, share, kept, point, gain, carried, ex
         total[r] = 0.0
     for k in range(points):
         t = scaled_point(point[first + k], kept)
-        scale = kept / (kept + (1.0 - kept) * point[first + k]) ** 2
+        scale = point_factor(point[first + k], kept)
         for r in range(rows):
             right = expected[below + np.uint64(1), k, r]
             difference = expected[below, k, r] - right
