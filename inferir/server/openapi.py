@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -179,8 +180,7 @@ def _described(route: Route, operation: Operation, schemas_of: Mapping[int, Any]
     }
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("name", "version")
-        if f"{{{name}}}" in route.path
+        for name in re.findall(r"\{(\w+)\}", route.path)
     ]
     if route.scope is not None:
         described["security"] = [{}, {"bearer": [route.scope]}, {"key": [route.scope]}]

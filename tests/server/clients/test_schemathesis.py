@@ -29,8 +29,9 @@ def test_every_answer_is_documented(served: Served, tmp_path: Path) -> None:
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
                 # Names that are there, so that requests come as far as the models.
-                if parameter["in"] == "path":
-                    parameter["schema"]["enum"] = list(served.models) if parameter["name"] == "name" else ["1"]
+                known = {"name": list(served.models), "version": ["1"]}.get(parameter["name"])
+                if known is not None:
+                    parameter["schema"]["enum"] = known
     schema = tmp_path / "openapi.json"
     schema.write_text(json.dumps(document))
     command = [sys.executable, "-m", "schemathesis.cli", "run", str(schema), "--url", served.url]
