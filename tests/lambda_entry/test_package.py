@@ -15,7 +15,7 @@ import pytest
 
 from inferir.cli.package import _ARCHITECTURES, _RUNTIMES
 from inferir.errors import BackendError, InvalidInputError, ModelLoadError
-from inferir.kernels.aot import manifest
+from inferir.kernels.aot import library, manifest
 from inferir.lambda_entry import package as package_module
 from inferir.lambda_entry.package import ARCHITECTURES, RUNTIMES, Options, build
 from tests.lambda_entry.conftest import ARCH, Packaged
@@ -89,6 +89,8 @@ def test_modules_for_aws_s_runtime_are_compiled_one_by_one(packaged: Packaged, t
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_a_package_has_the_kernels_of_its_processor_alone(packaged: Packaged, arch: str) -> None:
+    if not list(Path(library.FOLDER).glob(f"*{ARCHITECTURES[arch]}*.so")):
+        pytest.skip(f"the kernels of {arch} are not built here")
     files = build(packaged.contents, options(arch=arch, interpreter=None)).files
     kernels = [name for name in files if name.endswith(".so")]
     assert kernels
