@@ -8,8 +8,8 @@ from benchmarks.common import Case, KernelBenchmark
 class Linear(
     KernelBenchmark,
     cases={
-        "matmul/1_output": Case(lengths={"k": 1}),
-        "matmul/10_outputs_784_columns": Case(lengths={"k": 10, "d": 784}, reference_rows=100),
+        "matmul/1_output": Case({"relu": 0}, {"k": 1}),
+        "matmul/10_outputs_784_columns": Case({"relu": 0}, {"k": 10, "d": 784}, reference_rows=100),
         "linear_in_order": Case(lengths={"k": 1}),
     },
 ):

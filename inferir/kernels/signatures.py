@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 #: Rows that pass through a tree together when it is explained: their factors for a path stay in the cache.
 SHAP_BLOCK_ROWS = 64
@@ -65,7 +65,7 @@ _FAMILIES = {
             leaf_number u8[m], out i64[2]
     """,
     "linear": """
-        matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], out T[n,k]
+        matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], sums f64[8,64], out T[n,k]
         linear_in_order: x f32[n,d], coef f32[k,d], intercept f32[k], out f32[n,k]
     """,
     "projection": """

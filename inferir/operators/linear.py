@@ -21,7 +21,8 @@ def linear(b: Binder) -> Value:
 
 def product(b: Binder, x: Value, coef: Array, intercept: Array) -> Value:
     """x @ coef.T + intercept."""
-    return b.call("matmul", x, packed(coef), intercept, 0, b.scratch(x.dtype, *TOTALS), width=len(coef))
+    scratch = b.scratch(x.dtype, *TOTALS), b.scratch("f64", *TOTALS)
+    return b.call("matmul", x, packed(coef), intercept, 0, *scratch, width=len(coef))
 
 
 def linear_in_order(b: Binder) -> Value:

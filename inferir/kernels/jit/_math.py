@@ -1,4 +1,5 @@
-"""Elementary functions without libm: the same bits on every target, and loops over them can be vectorised.
+"""Elementary functions without libm: the same bits on every target that has a fused multiply-add, and loops over them
+can be vectorised.
 
 Bounds are the largest error seen by tests/kernels/test_math.py against mpmath, in units in the last place of a double.
 Arguments and results are float64; a float32 kernel rounds the result once.

@@ -8,12 +8,13 @@ four, and are the sixteen registers of AVX2.
 Each output's sum runs over the columns in their order, one multiply-add a column, in whatever tile its row falls: so a
 row alone has the bits that it has in a batch. The multiply-add is fused where the target has the instruction.
 
-`product_tiles`, `square_tiles` and `gaussian_tiles` (x, at, row, rows, packed, group, groups, totals) give for up to
-TILE_ROWS rows of x and GROUPS groups from `group` on
+`product_tiles`, `square_tiles`, `gaussian_tiles` (x, at, row, rows, packed, group, groups, depth, begin, end, totals)
+give for up to TILE_ROWS rows of x and GROUPS groups from `group` on
 
-    totals[r, q * lanes + l] = sum over columns f of step(x[at + r * row + f], packed[group + q, f, ..., l])
+    totals[r, q * lanes + l] = sum over begin <= f < end of step(x[at + r * row + f], packed[group + q, f, ..., l])
 
-where x and packed are arrays of any shape, `at` is the position of a first value in x, and `row` leads to the next.
+where x and packed are arrays of any shape, `at` is the position of a first value in x, `row` leads to the next, and a
+group has `depth` columns.
 """
 
 from __future__ import annotations
@@ -103,7 +104,18 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
     """The IR of a tile: a loop over columns, with a vector of sums for each row and group."""
 
     def lower(
-        b: Any, address: Any, x: Any, at: Any, row: Any, packed: Any, group: Any, depth: Any, totals: Any, to: Any
+        b: Any,
+        address: Any,
+        x: Any,
+        at: Any,
+        row: Any,
+        packed: Any,
+        group: Any,
+        depth: Any,
+        first: Any,
+        last: Any,
+        totals: Any,
+        to: Any,
     ) -> None:
         element = address(0, _number(0)).type.pointee
         n_lanes = LINE // (4 if isinstance(element, ir.FloatType) else 8)
@@ -147,11 +159,12 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
             return column, sums
 
         starts = [ir.Constant(lanes, [0.0] * n_lanes)] * (n_rows * n_groups)
-        column, sums = columns(_number(0), b.and_(depth, _number(-_UNROLLED)), _UNROLLED, starts)
-        for place, total in enumerate(columns(column, depth, 1, sums)[1]):
+        whole = b.add(first, b.and_(b.sub(last, first), _number(-_UNROLLED)))
+        column, sums = columns(first, whole, _UNROLLED, starts)
+        for place, total in enumerate(columns(column, last, 1, sums)[1]):
             r, q = divmod(place, n_groups)
             start = b.add(to, _number(r * TOTALS + q * n_lanes))
-            b.store(total, vector(6, start), align=nbytes)
+            b.store(total, vector(8, start), align=nbytes)
 
     return lower
 
@@ -159,12 +172,14 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
 def _tile(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int) -> Any:
     """One tile, as an instruction; totals are written from position `to` on."""
 
-    def tile(x, at, row, packed, group, depth, totals, to):
+    def tile(x, at, row, packed, group, depth, begin, end, totals, to):
         lanes = packed.shape[2] // n_vectors
         for r in range(n_rows):
-            values = x.reshape(-1)[int(at + r * row) :][: int(depth), None].astype(np.float64)
+            values = x.reshape(-1)[int(at + r * row) :][int(begin) : int(end), None].astype(np.float64)
             for q in range(n_groups):
-                vectors = packed.reshape(-1, int(depth), n_vectors, lanes)[int(group) + q].astype(np.float64)
+                vectors = packed.reshape(-1, int(depth), n_vectors, lanes)[
+                    int(group) + q, int(begin) : int(end)
+                ].astype(np.float64)
                 start = int(to) + r * TOTALS + q * lanes
                 totals.reshape(-1)[start : start + lanes] = _TERMS[step](values, vectors).sum(axis=0)
 
@@ -178,7 +193,7 @@ def _tiles(step: Callable[..., Any], n_vectors: int = 1) -> Any:
     )
 
     @scalar
-    def tiles(x, at, row, rows, packed, group, groups, depth, totals):
+    def tiles(x, at, row, rows, packed, group, groups, depth, begin, end, totals):
         lanes = np.uint64(packed.shape[2] // n_vectors)
         one, two, four, eight, width = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8), np.uint64(TOTALS)
         r = np.uint64(0)
@@ -187,28 +202,37 @@ def _tiles(step: Callable[..., Any], n_vectors: int = 1) -> Any:
             if left >= four:
                 both = left >= eight
                 while q + two <= groups:
-                    tile_4x2(x, start, row, packed, group + q, depth, totals, r * width + q * lanes)
+                    tile_4x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
                     if both:
                         second = r + four
                         tile_4x2(
-                            x, at + second * row, row, packed, group + q, depth, totals, second * width + q * lanes
+                            x,
+                            at + second * row,
+                            row,
+                            packed,
+                            group + q,
+                            depth,
+                            begin,
+                            end,
+                            totals,
+                            second * width + q * lanes,
                         )
                     q += two
                 if q < groups:
                     if both:
-                        tile_8x1(x, start, row, packed, group + q, depth, totals, r * width + q * lanes)
+                        tile_8x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
                     else:
-                        tile_4x1(x, start, row, packed, group + q, depth, totals, r * width + q * lanes)
+                        tile_4x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
                 r += eight if both else four
             else:
                 if groups == four:
-                    tile_1x4(x, start, row, packed, group, depth, totals, r * width)
+                    tile_1x4(x, start, row, packed, group, depth, begin, end, totals, r * width)
                     q = four
                 if q + two <= groups:
-                    tile_1x2(x, start, row, packed, group + q, depth, totals, r * width + q * lanes)
+                    tile_1x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
                     q += two
                 if q < groups:
-                    tile_1x1(x, start, row, packed, group + q, depth, totals, r * width + q * lanes)
+                    tile_1x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
                 r += one
 
     return tiles

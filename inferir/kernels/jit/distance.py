@@ -83,7 +83,7 @@ def distances(x, points, packed, metric, p, totals, out):
             rows = min(np.uint64(TILE_ROWS), n - i)
             for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
                 groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
-                square_tiles(x, i * depth, depth, rows, packed, group, groups, depth, totals)
+                square_tiles(x, i * depth, depth, rows, packed, group, groups, depth, np.uint64(0), depth, totals)
                 for r in range(rows):
                     for j in range(min(m - first, groups * lanes)):
                         out[i + r, first + j] = np.sqrt(totals[r, j])
@@ -204,7 +204,7 @@ def nearest(x, points, metric, p, center, reach, packed, narrow, square, limit, 
                 for group in range(part, part_end, np.uint64(GROUPS)):
                     groups, first = min(np.uint64(GROUPS), part_end - group), group * lanes
                     n_lanes = min(m - first, groups * lanes)
-                    product_tiles(narrow, start, depth, rows, packed, group, groups, depth, totals)
+                    product_tiles(narrow, start, depth, rows, packed, group, groups, depth, np.uint64(0), depth, totals)
                     measure_near(
                         x, points, tile, rows, block, first, n_lanes, square, limit, reach, depth, totals, index, out
                     )

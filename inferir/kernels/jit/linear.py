@@ -14,12 +14,16 @@ from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, product_tiles
 #: Rows that all groups of outputs are taken with before the next ones.
 CACHED_ROWS = 64
 
+#: Columns whose products are added to each other before they are added to the rest.
+PANEL_COLUMNS = 32
+
 
 @kernel
-def matmul(x, coef, intercept, relu, totals, out):
+def matmul(x, coef, intercept, relu, totals, sums, out):
     """out = x @ coef.T + intercept, then 0 for what is negative if `relu`. NaN passes a coefficient of 0 and stays.
 
-    Each sum is taken column by column, then the intercept is added.
+    Each sum is taken column by column, those of PANEL_COLUMNS in the width of x, and these in double: in float32, one
+    sum over a thousand columns would lose two digits.
     """
     n, k, depth = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1])
     lanes, n_groups = np.uint64(coef.shape[2]), np.uint64(coef.shape[0])
@@ -31,11 +35,15 @@ def matmul(x, coef, intercept, relu, totals, out):
             columns = min(k - first, groups * lanes)
             for i in range(block, block_end, np.uint64(TILE_ROWS)):
                 rows = min(np.uint64(TILE_ROWS), block_end - i)
-                product_tiles(x, i * depth, depth, rows, coef, group, groups, depth, totals)
+                for begin in range(np.uint64(0), max(depth, np.uint64(1)), np.uint64(PANEL_COLUMNS)):
+                    end = min(depth, begin + np.uint64(PANEL_COLUMNS))
+                    product_tiles(x, i * depth, depth, rows, coef, group, groups, depth, begin, end, totals)
+                    for r in range(rows):
+                        for j in range(columns):
+                            sums[r, j] = totals[r, j] + (sums[r, j] if begin else np.float64(intercept[first + j]))
                 for r in range(rows):
                     for j in range(columns):
-                        value = totals[r, j] + intercept[first + j]
-                        out[i + r, first + j] = 0.0 if relu and value <= 0.0 else value
+                        out[i + r, first + j] = 0.0 if relu and sums[r, j] <= 0.0 else sums[r, j]
 
 
 @kernel

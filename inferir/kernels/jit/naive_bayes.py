@@ -20,7 +20,7 @@ def gaussian_nb(x, normal, constant, totals, out):
         rows = min(np.uint64(TILE_ROWS), n - i)
         for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
             groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
-            gaussian_tiles(x, i * depth, depth, rows, normal, group, groups, depth, totals)
+            gaussian_tiles(x, i * depth, depth, rows, normal, group, groups, depth, np.uint64(0), depth, totals)
             for r in range(rows):
                 for j in range(min(k - first, groups * lanes)):
                     out[i + r, first + j] = constant[first + j] - 0.5 * totals[r, j]

@@ -23,7 +23,9 @@ def project(x, mean, components, scale, centered, totals, out):
                 centered[r, f] = x[i + r, f] - mean[f]
         for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
             groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
-            product_tiles(centered, np.uint64(0), depth, rows, components, group, groups, depth, totals)
+            product_tiles(
+                centered, np.uint64(0), depth, rows, components, group, groups, depth, np.uint64(0), depth, totals
+            )
             for r in range(rows):
                 for j in range(min(k - first, groups * lanes)):
                     out[i + r, first + j] = totals[r, j] / scale[first + j]

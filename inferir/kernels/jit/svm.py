@@ -58,9 +58,9 @@ def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coe
         for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
             groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
             if kind == RBF:
-                square_tiles(x, i * depth, depth, rows, support, group, groups, depth, totals)
+                square_tiles(x, i * depth, depth, rows, support, group, groups, depth, np.uint64(0), depth, totals)
             else:
-                product_tiles(x, i * depth, depth, rows, support, group, groups, depth, totals)
+                product_tiles(x, i * depth, depth, rows, support, group, groups, depth, np.uint64(0), depth, totals)
             for r in range(rows):
                 if kind == RBF:
                     for q in range(groups):

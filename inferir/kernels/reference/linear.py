@@ -7,7 +7,7 @@ import numpy as np
 from inferir.kernels.reference._types import Floats, unpacked
 
 
-def matmul(x: Floats, coef: Floats, intercept: Floats, relu: int, totals: Floats, out: Floats) -> None:
+def matmul(x: Floats, coef: Floats, intercept: Floats, relu: int, totals: Floats, sums: Floats, out: Floats) -> None:
     """out = x @ coef.T + intercept, rounded once; nothing negative if `relu`."""
     total = np.zeros(out.shape)
     for f, column in enumerate(unpacked(coef, out.shape[1]).T):
