@@ -148,7 +148,7 @@ class Model:
             return self._singles.get((face, rows.dtype.char))
         return None
 
-    def _run(self, face: str, rows: Any, encoded: bool) -> npt.NDArray[Any]:
+    def _run(self, face: str, rows: Any, encoded: bool = False) -> npt.NDArray[Any]:
         if single := self._single(rows, face):
             return single(rows)
         matrix = rows if encoded else self.encode(rows)
