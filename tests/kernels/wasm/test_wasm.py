@@ -52,6 +52,10 @@ def image(module: Path) -> Image:
     return record(BASE)
 
 
+def test_one_abi() -> None:
+    assert f"export const ABI_VERSION = {library.ABI_VERSION}n;" in LOADER.read_text()
+
+
 def test_in_wasmtime(module: Path, image: Image) -> None:
     store = wasmtime.Store()
     instance = wasmtime.Instance(store, wasmtime.Module(store.engine, module.read_bytes()), [])
