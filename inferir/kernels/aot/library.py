@@ -1,6 +1,6 @@
 """Finds the compiled kernels for this CPU, loads them when first asked, and calls them.
 
-Loading costs 0.2 ms and imports `os` and `_ctypes` alone: a start on AWS Lambda counts them, and the `ctypes` package
+Loading costs 0.3 ms and imports `os` and `_ctypes` alone: a start on AWS Lambda counts them, and the `ctypes` package
 would cost more than all the rest.
 
     kernels = load()                             # the best level that this CPU has; BackendError where there is none
@@ -10,10 +10,10 @@ would cost more than all the rest.
 
 What steps and blocks look like is written in docs/reference/kernel-abi.md.
 
-Of the two ways to run steps, a bound call has the least overhead, about that of three calls of an empty Python
-function: its arguments are converted once, and it keeps the interpreter's lock, whose release and return would cost as
-much again. `run` releases it: for what takes longer than some 20 us, when other threads should go on. Both are safe to
-use from several threads at once, as long as each has its own blocks.
+Of the two ways to run steps, a bound call has the least overhead, about 0.25 us: its arguments are converted once, and
+it keeps the interpreter's lock, whose release and return would cost 0.1 us more. `run` releases it: for what takes
+longer than some 20 us, when other threads should go on. Both are safe to use from several threads at once, as long as
+each has its own blocks.
 
 INFERIR_CPU_LEVEL (v2, v3, v4) asks for a lower level than the CPU's, to compare them or to have the same bits on all
 machines.
