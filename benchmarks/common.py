@@ -10,6 +10,7 @@ one.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ Array: TypeAlias = npt.NDArray[Any]
 Given: TypeAlias = Mapping[str, Any]
 
 BACKENDS = ("jit", "reference")
-ROWS = (1, 100, 10_000)
+#: INFERIR_BENCH_ROWS asks for others, of which a smoke run needs but one.
+ROWS = tuple(map(int, os.environ.get("INFERIR_BENCH_ROWS", "1,100,10000").split(",")))
 #: Rows on which answers are compared: past one block of a forest.
 SAME_ANSWER_ROWS = 300
 COLUMNS = 28
@@ -124,7 +126,7 @@ class Case:
 
     given: Given | Callable[[], Given] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=dict)
-    reference_rows: int = max(ROWS)
+    reference_rows: int = 10_000
 
     def arguments(self, signature: Signature, rows: int) -> list[Any]:
         given = self.given() if callable(self.given) else self.given
