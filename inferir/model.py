@@ -159,6 +159,15 @@ class Model:
             self._singles[face, rows.dtype.char] = plan.single(face)
         return plan.run(face, matrix, self._threads_for(len(matrix)))
 
+    def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
+        """The way to an answer for one row without NumPy; None where the backend has none.
+
+        It takes the bytes of a row of `rows_dtype`, checked, with codes for categories (`rows.plain`), and gives the
+        numbers of its answer, flat; labels are positions in `classes` (`payload.labels`).
+        """
+        plan = self._plan if self.rows_dtype == "float64" else self._narrow()
+        return plan.plain(face)
+
     def _narrow(self) -> Plan:
         """The plan for float32 rows: scikit-learn's preprocessing keeps their width, and so rounds differently."""
         if self._narrow_plan is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -97,6 +98,11 @@ class ProgramRunner:
         """`NativeRunner.one`, where the backend runs programs in one call."""
         return self._runner.one if isinstance(self._runner, NativeRunner) else None
 
+    @property
+    def plain(self) -> Callable[[bytes | bytearray], list[Any]] | None:
+        """`NativeRunner.plain`, likewise."""
+        return self._runner.plain if isinstance(self._runner, NativeRunner) else None
+
     def run(self, rows: Array, pool: ThreadPoolExecutor | None = None) -> Array:
         """The result for `rows` (n, columns), C-contiguous and of the program's dtype: (n, ...).
 
@@ -167,6 +173,10 @@ class Plan:
         """`NativeRunner.one` of a face, where the backend runs programs in one call."""
         runner = self._runners.get(face)
         return runner.one if runner else None
+
+    def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
+        """`NativeRunner.plain` of a face, likewise."""
+        return self._runners[face].plain
 
     def value(self, face: str) -> Value:
         """Width and dtype of a face's answer."""

@@ -2,12 +2,16 @@
 
 One row is copied into a frame that is ready for it; of more rows, and of their answer, the frame is told the address.
 A frame serves one thread at a time and goes back to the shelf, so there are as many as calls at once.
+
+Nothing here refers back to its runner: a server that replaces its models gets their memory back with the last answer,
+without waiting for the garbage collector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -38,15 +42,22 @@ def _memory(nbytes: int) -> tuple[int, Array]:
     return memory.ctypes.data, memory
 
 
+def _bytes(values: Array) -> memoryview:
+    view: memoryview = values.reshape(-1).view(np.uint8).data
+    return view
+
+
 class _ArrayFrame(Frame):
     """A frame whose buffers can be seen as arrays."""
 
-    def __init__(self, runner: NativeRunner, capacity: int) -> None:
-        super().__init__(
-            runner.program, runner.array_places, runner.library.address, runner.block_rows, capacity, _memory
-        )
+    def __init__(
+        self, program: Program, arrays: Sequence[Array], library: Library, block_rows: int, capacity: int
+    ) -> None:
+        places = [(array.ctypes.data, array.shape) for array in arrays]
+        super().__init__(program, places, library.address, block_rows, capacity, _memory)
+        self.arrays = arrays  # kept alive
         self.rows, self.answer = self.view(0), self.view(self.result)
-        self.run_bound = runner.library.bind(self.steps_address, len(runner.program.steps))
+        self.run_bound = library.bind(self.steps_address, len(program.steps))
 
     def view(self, buffer: int) -> Array:
         """The buffer inside the frame."""
@@ -56,6 +67,13 @@ class _ArrayFrame(Frame):
         nbytes = int(np.prod(shape)) * NUMPY[dtype].itemsize
         view: Array = self.owner[begin : begin + nbytes].view(NUMPY[dtype]).reshape(shape)
         return view
+
+    def problem(self, stopped: int, rows: Array) -> RowError:
+        """What the step that stopped says about `rows`."""
+        note, source, columns, expected = self.notes[stopped]
+        values = rows if source == 0 else self.view(source)
+        position = int(self.view(note)[0])
+        return row_error(position, values.reshape(-1)[position].item(), columns, expected)
 
 
 class NativeRunner:
@@ -67,13 +85,12 @@ class NativeRunner:
     def __init__(
         self, program: Program, arrays: Sequence[Array], library: Library, block_rows: int, chunk_rows: int
     ) -> None:
-        self.program, self.library, self.block_rows = program, library, block_rows
-        self.array_places = [(array.ctypes.data, array.shape) for array in arrays]
-        self._arrays = arrays  # kept alive
+        self.program, self.library = program, library
+        self._make = partial(_ArrayFrame, program, arrays, library, block_rows)
         self._chunk_rows = chunk_rows
-        self._single: list[tuple[Array, Callable[[], int], Array, Array, _ArrayFrame]] = []
         self._many: list[_ArrayFrame] = []
-        self.one = self._ready_for_one()
+        self.one = _one(self._make)
+        self.plain = _plain(self._make)
         dtype, dims = program.buffers[program.result]
         self._result_dtype, self._result_dims = NUMPY[dtype], dims[1:]
 
@@ -81,38 +98,11 @@ class NativeRunner:
         """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
         return self.one(rows) if rows.shape[0] == 1 else self._several(rows)
 
-    def _ready_for_one(self) -> Callable[..., Array]:
-        """one(row, labels=None): the answer for one row of any dtype, (1, columns). With `labels`: those at the
-        positions it holds, flat.
-
-        Everything it needs are names of its own: looking up attributes would be a fifth of its time.
-        """
-        shelf = self._single
-        take, put_back = shelf.pop, shelf.append
-
-        def one(row: Array, labels: Array | None = None) -> Array:
-            try:
-                frame = take()
-            except IndexError:
-                made = _ArrayFrame(self, 1)
-                frame = (made.rows, made.run_bound, made.answer, made.answer.reshape(-1), made)
-            rows, run, answer, flat_answer, whole = frame
-            try:
-                rows[...] = row
-                stopped = run()
-                if stopped >= 0:
-                    raise self._problem(whole, stopped, rows)
-                return answer.copy() if labels is None else labels[flat_answer]
-            finally:
-                put_back(frame)
-
-        return one
-
     def _several(self, rows: Array) -> Array:
         try:
             frame = self._many.pop()
         except IndexError:
-            frame = _ArrayFrame(self, self._chunk_rows)
+            frame = self._make(self._chunk_rows)
         n = rows.shape[0]
         try:
             frame.resize(n)
@@ -124,13 +114,63 @@ class NativeRunner:
                 frame.point(self.program.result, out.ctypes.data)
             stopped = self.library.run(frame.steps_address, len(self.program.steps))
             if stopped >= 0:
-                raise self._problem(frame, stopped, rows)
+                raise frame.problem(stopped, rows)
         finally:
             self._many.append(frame)
         return out
 
-    def _problem(self, frame: _ArrayFrame, stopped: int, rows: Array) -> RowError:
-        note, source, columns, expected = frame.notes[stopped]
-        values = rows if source == 0 else frame.view(source)
-        position = int(frame.view(note)[0])
-        return row_error(position, values.reshape(-1)[position].item(), columns, expected)
+
+# Everything that the two ways of one row need are names of their own: looking up attributes would be a fifth of their
+# time.
+
+
+def _one(make: Callable[[int], _ArrayFrame]) -> Callable[..., Array]:
+    """one(row, labels=None): the answer for one row of any dtype, (1, columns). With `labels`: those at the positions
+    it holds, flat.
+    """
+    shelf: list[tuple[Array, Callable[[], int], Array, Array, _ArrayFrame]] = []
+    take, put_back = shelf.pop, shelf.append
+
+    def one(row: Array, labels: Array | None = None) -> Array:
+        try:
+            frame = take()
+        except IndexError:
+            made = make(1)
+            frame = (made.rows, made.run_bound, made.answer, made.answer.reshape(-1), made)
+        rows, run, answer, flat_answer, whole = frame
+        try:
+            rows[...] = row
+            stopped = run()
+            if stopped >= 0:
+                raise whole.problem(stopped, rows)
+            return answer.copy() if labels is None else labels[flat_answer]
+        finally:
+            put_back(frame)
+
+    return one
+
+
+def _plain(make: Callable[[int], _ArrayFrame]) -> Callable[[bytes | bytearray], list[Any]]:
+    """plain(row): the answer for one row, given as the bytes of the program's dtype, as plain numbers."""
+    shelf: list[tuple[memoryview, Callable[[], int], Callable[[], list[Any]], _ArrayFrame]] = []
+    take, put_back = shelf.pop, shelf.append
+
+    def plain(row: bytes | bytearray) -> list[Any]:
+        try:
+            frame = take()
+        except IndexError:
+            made = make(1)
+            code: Any = made.answer.dtype.char
+            answer_view = _bytes(made.answer).cast(code)
+            frame = (_bytes(made.rows), made.run_bound, answer_view.tolist, made)
+        memory, run, answer, whole = frame
+        try:
+            memory[:] = row
+            stopped = run()
+            if stopped >= 0:
+                raise whole.problem(stopped, whole.rows)
+            return answer()
+        finally:
+            put_back(frame)
+
+    return plain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -59,6 +61,41 @@ def test_one_row_of_any_dtype_and_stride() -> None:
     for dtype in (np.float32, np.int64, np.uint16):
         assert_bits(run.one(np.floor(ROWS[7:8]).astype(dtype)), right[7:8])
     assert_bits(run.one(np.asfortranarray(np.floor(ROWS))[7:8]), right[7:8])
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_one_row_as_bytes_is_answered_in_plain_numbers(name: str) -> None:
+    plan = PLANS[name]
+    for face in plan.faces:
+        plain, right = native(plan, face).plain, plan.run(face, ROWS[:20])
+        for row, answer in zip(ROWS, right, strict=False):
+            assert plain(row.tobytes()) == answer.tolist()
+
+
+def test_a_bad_row_of_bytes_says_so_and_one_of_another_length_is_refused() -> None:
+    plan = PLANS["linear"]
+    plain, bad = native(plan, "raw").plain, ROWS[0].copy()
+    bad[4] = np.inf
+    with pytest.raises(RowError, match="column 'x4': expected a finite number, got inf"):
+        plain(bad.tobytes())
+    with pytest.raises(ValueError, match="different"):
+        plain(bad.tobytes()[:-8])
+    assert plain(ROWS[0].tobytes()) == plan.run("raw", ROWS[:1])[0].tolist()
+
+
+def test_a_runner_goes_with_whoever_holds_it() -> None:
+    """Servers replace models under load: memory that waits for the garbage collector would pile up."""
+    run = native(PLANS["boosting"], "prediction")
+    run(ROWS[:1])
+    run(ROWS[:5])
+    run.plain(ROWS[0].tobytes())
+    held = weakref.ref(run)
+    gc.disable()
+    try:
+        del run
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_all_steps_in_one_call() -> None:
