@@ -47,7 +47,9 @@ class Batcher:
         self, version: ModelVersion, executor: Executor, observer: Observer, *, max_rows: int, budget_s: float
     ) -> None:
         self.max_request_rows = max(1, max_rows // 4)
-        self._version = version
+        # Not the version itself, which refers to its batcher: a cycle would keep the memory of a version that is gone.
+        self._model, self._cost = version.model, version.cost
+        self._name, self._number = version.name, version.version
         self._executor = executor
         self._observer = observer
         self._max_rows = max_rows
@@ -72,7 +74,7 @@ class Batcher:
             return
         loop = asyncio.get_running_loop()
         rows = sum(len(each.rows) for each in batch)
-        if self._version.cost.seconds(rows) <= INLINE_LIMIT_S:
+        if self._cost.seconds(rows) <= INLINE_LIMIT_S:
             self._done(batch, *self._run(batch))
             loop.call_soon(self._next)
             return
@@ -104,7 +106,7 @@ class Batcher:
             [len(each.rows) for each in same],
             [each.exchange.deadline_s for each in same],
             now_s,
-            self._version.cost,
+            self._cost,
             self._max_rows,
             self._budget_s,
         )
@@ -115,7 +117,7 @@ class Batcher:
     def _run(self, batch: list[_Waiting]) -> tuple[list[Any], float, float]:
         """Answers or errors, one for each request; when it began, and how long it took. In a thread, or not."""
         started_s = monotonic()
-        model, faces = self._version.model, batch[0].faces
+        model, faces = self._model, batch[0].faces
         try:
             joined = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
             answers: list[Any] = _split(ask(model, joined, faces), [len(each.rows) for each in batch])
@@ -127,7 +129,7 @@ class Batcher:
 
     def _done(self, batch: list[_Waiting], answers: list[Any], started_s: float, seconds: float) -> None:
         rows = sum(len(each.rows) for each in batch)
-        self._observer.batch_run(self._version.name, self._version.version, rows, len(batch), seconds)
+        self._observer.batch_run(self._name, self._number, rows, len(batch), seconds)
         for each, answer in zip(batch, answers, strict=True):
             each.exchange.stages[QUEUE] += started_s - each.since_s
             each.exchange.stages[INFERENCE] = seconds

@@ -20,6 +20,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.helpers import ceil_timeout
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
@@ -96,7 +97,8 @@ class HttpServer(web.Server):
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         parts: list[bytes] = []
         try:
-            await asyncio.wait_for(self._collect(content, parts), self.body_timeout_s)
+            async with ceil_timeout(self.body_timeout_s):  # wait_for would keep `parts` in a cycle after an error
+                await self._collect(content, parts)
         except asyncio.TimeoutError:
             n_bytes = sum(map(len, parts))
             raise BodyTimeoutError(

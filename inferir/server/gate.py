@@ -115,27 +115,28 @@ class Gate:
         if reason:
             raise OverloadError(reason)
         loop = asyncio.get_running_loop()
-        admitted: asyncio.Future[None] = loop.create_future()
+        admitted: asyncio.Future[bool] = loop.create_future()
 
         def enter() -> bool:
             if admitted.done():
                 return False
-            admitted.set_result(None)
+            admitted.set_result(True)
             return True
 
         queued_s = monotonic()
         admission.wait(enter)
         expiry = loop.call_at(loop.time() + exchange.deadline_s - queued_s, _expire, admitted)
         try:
-            await admitted
+            if not await admitted:
+                admission.give_up(enter)
+                raise DeadlineError(EXPIRED, "the deadline passed while the request waited for its turn")
         except asyncio.CancelledError:
             if admitted.cancelled():
                 admission.give_up(enter)
-            else:  # the turn came, and nobody is there to take it
+            elif admitted.result():  # the turn came, and nobody is there to take it
                 admission.leave(0.0)
-            raise
-        except DeadlineError:
-            admission.give_up(enter)
+            else:
+                admission.give_up(enter)
             raise
         finally:
             expiry.cancel()
@@ -152,6 +153,8 @@ class Gate:
 
     def _finish(self, exchange: Exchange, reply: Reply) -> Reply:
         exchange.status = reply.status
+        # What was raised refers, by its traceback, to the exchange and to what was read of the body.
+        exchange.problem = None
         self._leave(exchange)
         self._telemetry.request_finished(exchange)
         return reply
@@ -171,9 +174,9 @@ class Gate:
         return self._admission.draining
 
 
-def _expire(admitted: asyncio.Future[None]) -> None:
+def _expire(admitted: asyncio.Future[bool]) -> None:
     if not admitted.done():
-        admitted.set_exception(DeadlineError(EXPIRED, "the deadline passed while the request waited for its turn"))
+        admitted.set_result(False)
 
 
 def _visible(request_id: str) -> str:

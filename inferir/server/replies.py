@@ -127,18 +127,21 @@ class ReplyResponse(web.StreamResponse):
 
     def __init__(self, reply: Reply, exchange: Exchange, extra: bytes, *, close: bool = False) -> None:
         super().__init__(status=reply.status)
-        self._reply, self._exchange, self._extra, self._close = reply, exchange, extra, close
+        self._parts: tuple[Reply, Exchange, bytes] | None = (reply, exchange, extra)
+        self._close = close
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        if self._eof_sent:
+        if self._parts is None:
             return
+        # aiohttp keeps the last response of a connection for a while after it was closed: what it held goes now.
+        parts, self._parts = self._parts, None
         self._eof_sent = True
         self._keep_alive = bool(request.keep_alive) and not self._close
         http_11 = request.version >= (1, 1)
         transport = request.transport
         if transport is None:
             return
-        transport.write(encode_reply(self._reply, self._exchange, self._extra, self._keep_alive, http_11))
+        transport.write(encode_reply(*parts, self._keep_alive, http_11))
         if transport.get_write_buffer_size() > HIGH_WATER_BYTES:
             await request.protocol._drain_helper()
 
