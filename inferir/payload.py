@@ -62,15 +62,15 @@ class Options:
     top_k                 that many classes, the most probable first; None: no such list.
     """
 
-    __slots__ = ("return_probabilities", "top_k")
+    __slots__ = ("needs_probabilities", "return_probabilities", "top_k")
 
     def __init__(self, return_probabilities: bool = False, top_k: int | None = None) -> None:
         self.return_probabilities = return_probabilities
         self.top_k = top_k
+        self.needs_probabilities = return_probabilities or top_k is not None
 
-    @property
-    def needs_probabilities(self) -> bool:
-        return self.return_probabilities or self.top_k is not None
+
+_NO_OPTIONS = Options()
 
 
 class Request:
@@ -112,7 +112,7 @@ def read(document: Any, max_instances: int = MAX_INSTANCES) -> Request:
     return Request(
         model_id,
         _instances(document["instances"], max_instances) if many else [document["features"]],
-        Options() if options is None else _options(options),
+        _NO_OPTIONS if options is None else _options(options),
         many,
     )
 
@@ -170,7 +170,8 @@ def encode(request: Request, columns: PlainColumns, refused: dict[int, InferirEr
             refused[index] = error
         else:
             end += size
-    return memoryview(rows)[:end].cast(columns.typecode)
+    del rows[end:]
+    return memoryview(rows).cast(columns.typecode)
 
 
 def labels(classes: Sequence[Any], positions: list[list[int]]) -> list[Any]:
@@ -180,7 +181,7 @@ def labels(classes: Sequence[Any], positions: list[list[int]]) -> list[Any]:
     """
     if isinstance(classes[0], tuple):
         return [[outputs[k] for outputs, k in zip(classes, row)] for row in positions]  # noqa: B905
-    return [classes[row[0]] for row in positions]
+    return [classes[k] for (k,) in positions]
 
 
 def answers(

@@ -48,17 +48,21 @@ class Connection:
 
         Raises ConnectionLostError after the last attempt.
         """
-        pauses = iter((0.0, *_PAUSES_S) if self._socket is not None else _PAUSES_S)
+        if self._socket is not None:
+            try:
+                return self._once(self._socket, request)
+            except (OSError, ProtocolError):
+                self.close()
+        pauses = iter(_PAUSES_S)
         while True:
             try:
-                return self._once(request)
+                return self._once(self._connect(), request)
             except (OSError, ProtocolError) as error:
                 self.close()
                 pause_s = next(pauses, None)
                 if pause_s is None:
                     raise ConnectionLostError(f"expected the Runtime API at {self.host}, got {error}") from error
-                if pause_s:
-                    self._pause(pause_s)
+                self._pause(pause_s)
 
     def stream(self, head: bytes, pieces: Iterable[bytes], end: Callable[[], bytes]) -> Reply:
         """Send a request whose body is made while it is sent. `end` gives what follows the last piece. Not repeated:
@@ -94,8 +98,7 @@ class Connection:
             self._socket = made
         return self._socket
 
-    def _once(self, request: bytes) -> Reply:
-        connection = self._connect()
+    def _once(self, connection: _socket.socket, request: bytes) -> Reply:
         connection.sendall(request)
         reply = self._receive(connection)
         if not reply.reusable:
@@ -105,7 +108,7 @@ class Connection:
     @staticmethod
     def _receive(connection: _socket.socket) -> Reply:
         reader = ReplyReader()
-        reply = None
+        reply = reader.feed(connection.recv(_RECEIVE_BYTES))
         while reply is None:
             reply = reader.feed(connection.recv(max(_RECEIVE_BYTES, min(reader.wanted, _LARGE_BYTES))))
         return reply

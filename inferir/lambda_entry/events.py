@@ -18,6 +18,8 @@ Paths are looked at from their end: a stage or a base path may stand before them
 
 from __future__ import annotations
 
+from time import time
+
 from inferir import payload
 from inferir.errors import InferirError, InvalidInputError
 from inferir.lambda_entry import jsontext
@@ -34,7 +36,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from inferir.lambda_entry.function import Call, Function
+    from inferir.lambda_entry.call import Call
+    from inferir.lambda_entry.function import Function
 
 __all__ = ["HttpApi", "LoadBalancer", "RestApi", "answer"]
 
@@ -50,15 +53,16 @@ _JSON, _TEXT = "application/json", "text/plain; version=0.0.4; charset=utf-8"
 def answer(event: Any, function: Function, call: Call) -> Any:
     """The answer to any event. Raises InferirError or RequestError for what was invoked directly."""
     if type(event) is dict:
-        for trigger in (HttpApi, LoadBalancer, RestApi):
-            if trigger.matches(event):
-                return _answer_http(_request(trigger, event, function, call), function, call)
+        if "requestContext" in event or "rawPath" in event:
+            for trigger in (HttpApi, LoadBalancer, RestApi):
+                if trigger.matches(event):
+                    return _answer_http(_request(trigger, event, function, call), function, call)
         records = event.get("Records")
-        if type(records) is list and records and type(records[0]) is dict:
+        if records and type(records) is list and type(records[0]) is dict:
             from inferir.lambda_entry.records import answer_records
 
             return answer_records(records, function, call)
-    return function.handler.reply(event, call.request_id, call.remaining_ms())
+    return function.handler.reply(event, call.request_id, call.remaining_ms(time() * 1e3))
 
 
 class HttpApi:
@@ -219,7 +223,7 @@ def _answer_http(request: HttpApi, function: Function, call: Call) -> Any:
             document = _document(request)
             if hasattr(request, "reply_in_pieces"):
                 return request.reply_in_pieces(headers, document)
-            said = function.handler.reply(document, call.request_id, call.remaining_ms())
+            said = function.handler.reply(document, call.request_id, call.remaining_ms(time() * 1e3))
             body = jsontext.dumps(said).encode("ascii")
         else:
             headers["Allow"] = "GET, HEAD, POST"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import time
-
 from inferir.errors import InferirError
 from inferir.lambda_entry import events
 from inferir.lambda_entry.errors import RequestError, stack_of
@@ -13,28 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from inferir.lambda_entry.call import Call
     from inferir.lambda_entry.handler import LambdaHandler
     from inferir.lambda_entry.logs import Logger
     from inferir.lambda_entry.settings import Settings
 
-__all__ = ["Call", "Function"]
-
-
-class Call:
-    """What is known about an event beside the event."""
-
-    __slots__ = ("arn", "deadline_ms", "request_id", "streams", "trace_id")
-
-    def __init__(
-        self, request_id: str, deadline_ms: float, arn: str = "", trace_id: str = "", streams: bool = False
-    ) -> None:
-        self.request_id, self.deadline_ms, self.arn, self.trace_id = request_id, deadline_ms, arn, trace_id
-        #: Whether an answer may be a stream.
-        self.streams = streams
-
-    def remaining_ms(self) -> float:
-        """Time until nobody waits any more; infinite where there is no deadline."""
-        return self.deadline_ms - time() * 1e3 if self.deadline_ms else float("inf")
+__all__ = ["Function"]
 
 
 class Function:
@@ -45,7 +27,10 @@ class Function:
 
     def respond(self, event: Any, call: Call) -> Any:
         """The answer to a decoded event, ready for JSON. Raises what Lambda is to hear of as an error."""
-        self._begin(call)
+        self.logger.call = call
+        call.cold_start = self.handler.cold
+        if self.settings.metrics_namespace:
+            self._before = self.handler.counters.copy()
         value = None
         try:
             value = events.answer(event, self, call)
@@ -59,17 +44,6 @@ class Function:
         finally:
             if not hasattr(value, "content_type"):  # a stream has its rows still before it, and ends by itself
                 self.end()
-
-    def _begin(self, call: Call) -> None:
-        """Let log lines say which event they are about."""
-        root = call.trace_id.partition(";")[0].removeprefix("Root=")
-        about = self.logger.invocation = {"function_request_id": call.request_id, "cold_start": self.handler.cold}
-        if call.arn:
-            about["function_arn"] = call.arn
-        if root:
-            about["xray_trace_id"] = root
-        if self.settings.metrics_namespace:
-            self._before = self.handler.counters.copy()
 
     def log_unexpected(self, error: BaseException) -> None:
         """A bug, or a machine that gave up: the log has all of it, the caller only that it happened."""
@@ -98,6 +72,7 @@ class Function:
             model = self.handler.model
             dimensions = {"function_name": self.settings.function_name, "service": self.logger.about["service"]}
             about = {"model_id": model.name, "model_version": model.version}
-            about["function_request_id"] = self.logger.invocation["function_request_id"]
+            if self.logger.call is not None:
+                about["function_request_id"] = self.logger.call.request_id
             self.logger.write_text(emf(namespace, dimensions, values, **about))
-        self.logger.invocation = {}
+        self.logger.call = None

@@ -119,6 +119,7 @@ class LambdaHandler:
         self.row_s = 0.0
         # A model without predictions answers with the one thing that it makes: a transformer's rows, a ranker's scores.
         self._face = "prediction" if "prediction" in model.faces else model.faces[0]
+        self._has_labels = bool(model.classes) and self._face == "prediction"
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, backend: str = "auto") -> LambdaHandler:
@@ -158,28 +159,74 @@ class LambdaHandler:
 
         Raises InferirErrors, and DeadlineError where the answer would come later than in `remaining_ms`.
         """
-        work = _Work(self, document, remaining_ms)
-        entries = [entry for part in work.parts() for entry in part]
-        about = work.finish()
-        said = payload.reply(work.request, entries, request_id=request_id, **about)
-        return said | {"error_count": len(work.refused)} if work.refused else said
+        start = perf_counter()
+        try:
+            request = self._read(document)
+            if request.many:
+                batch = _Batch(self, request, start, remaining_ms)
+                return self._document(request, batch.entries(), start, request_id, len(batch.refused))
+            return self._document(request, self._single(request, remaining_ms), start, request_id)
+        except Exception:
+            self.counters.failures += 1
+            raise
 
     def stream(self, document: Any, request_id: str, remaining_ms: float = float("inf")) -> Iterator[bytes]:
         """The same document in pieces of JSON. What is raised before the first piece says that there is no answer."""
-        work = _Work(self, document, remaining_ms)
-        if not work.request.many:
-            entries = [entry for part in work.parts() for entry in part]
-            yield jsontext.dumps(payload.reply(work.request, entries, request_id=request_id, **work.finish())).encode()
-            return
-        before = '{"predictions": ['
-        for part in work.parts():
-            yield (before + jsontext.dumps(part)[1:-1]).encode("ascii")
-            before = ", "
-        rest = payload.reply(work.request, [], request_id=request_id, **work.finish())
-        del rest["predictions"]
-        if work.refused:
-            rest["error_count"] = len(work.refused)
-        yield ("], " + jsontext.dumps(rest)[1:]).encode("ascii")
+        start = perf_counter()
+        try:
+            request = self._read(document)
+            if not request.many:
+                said = self._document(request, self._single(request, remaining_ms), start, request_id)
+                yield jsontext.dumps(said).encode("ascii")
+                return
+            batch = _Batch(self, request, start, remaining_ms)
+            before = '{"predictions": ['
+            for part in batch.parts():
+                yield (before + jsontext.dumps(part)[1:-1]).encode("ascii")
+                before = ", "
+            rest = self._document(request, [], start, request_id, len(batch.refused))
+            del rest["predictions"]
+            yield ("], " + jsontext.dumps(rest)[1:]).encode("ascii")
+        except Exception:
+            self.counters.failures += 1
+            raise
+
+    def _read(self, document: Any) -> Request:
+        self.counters.requests += 1
+        if self.cold:
+            self.counters.cold_starts += self.take_cold()
+        request = payload.read(document, self.max_instances)
+        if request.model_id is not None:
+            payload.check_model(request.model_id, self.model.name, self.model.version)
+        return request
+
+    def _single(self, request: Request, remaining_ms: float) -> list[dict[str, Any]]:
+        """The entry of a request for one row."""
+        row = self.columns.row(request.instances[0])
+        if remaining_ms <= self.row_s * 1e3:
+            raise DeadlineError("an answer would come after the deadline")
+        try:
+            return self.answers(row, 1, request.options)
+        except InvalidInputError as error:
+            raise InvalidInputError(_without_row(error)) from None
+
+    def _document(
+        self, request: Request, entries: list[dict[str, Any]], start: float, request_id: str, n_refused: int = 0
+    ) -> dict[str, Any]:
+        """Count; the document with `entries`, or all else of it."""
+        model, counters, latency_ms = self.model, self.counters, (perf_counter() - start) * 1e3
+        counters.instances += len(request.instances) - n_refused
+        counters.latency_ms += latency_ms
+        said = payload.reply(
+            request, entries, name=model.name, version=model.version, latency_ms=int(latency_ms * 1e3) / 1e3,
+            request_id=request_id,
+        )  # fmt: skip
+        if request.many:
+            counters.batches += 1
+            counters.failed_instances += n_refused
+            if n_refused:
+                said["error_count"] = n_refused
+        return said
 
     def warm_up(self) -> None:
         """Answer a row of zeros, so that the first request finds code and memory in place."""
@@ -197,15 +244,14 @@ class LambdaHandler:
 
     def _one(self, request: LambdaRequest) -> dict[str, Any]:
         payload.check_model(request.model_id, self.model.name, self.model.version)
-        single = Request(request.model_id, [request.features], request.options, many=False)
-        return self.answers(payload.encode(single, self.columns), 1, request.options)[0]
+        return self.answers(self.columns.row(request.features), 1, request.options)[0]
 
     def answers(self, rows: memoryview[Any], n_rows: int, options: Options) -> list[dict[str, Any]]:
         """What is said about each row. Raises InvalidInputError where a kernel cannot take a row, TaskError (E008)."""
         model = self.model
         lists: list[Any] = model.answer(self._face, rows, n_rows).tolist()
         predictions: Sequence[Any]
-        if model.classes and self._face == "prediction":
+        if self._has_labels:
             predictions = payload.labels(model.classes, lists)
         else:
             predictions = [row[0] for row in lists] if n_rows and len(lists[0]) == 1 else lists
@@ -217,39 +263,27 @@ class LambdaHandler:
         return payload.answers(predictions, probabilities, model.classes, options)
 
 
-class _Work:
-    """One document on its way through a handler, with the clock running."""
+class _Batch:
+    """A request for many rows on its way through a handler, with the clock running since `start`."""
 
-    __slots__ = ("_cold", "_deadline", "_handler", "_rows", "_start", "refused", "request")
+    __slots__ = ("_deadline", "_handler", "_request", "_rows", "_start", "refused")
 
-    def __init__(self, handler: LambdaHandler, document: Any, remaining_ms: float) -> None:
-        self._start = perf_counter()
-        self._deadline = self._start + remaining_ms / 1e3
-        self._handler, counters = handler, handler.counters
-        counters.requests += 1
-        counters.cold_starts += handler.take_cold()
+    def __init__(self, handler: LambdaHandler, request: Request, start: float, remaining_ms: float) -> None:
+        self._handler, self._request, self._start = handler, request, start
+        self._deadline = start + remaining_ms / 1e3
         self.refused: dict[int, InferirError] = {}
-        try:
-            self.request = payload.read(document, handler.max_instances)
-            payload.check_model(self.request.model_id, handler.model.name, handler.model.version)
-            refused = self.refused if self.request.many else None
-            self._rows = payload.encode(self.request, handler.columns, refused)
-        except BaseException:
-            counters.failures += 1
-            raise
+        self._rows = payload.encode(request, handler.columns, self.refused)
+        n_rows = len(request.instances) - len(self.refused)
+        if start + n_rows * handler.row_s >= self._deadline:
+            raise DeadlineError(f"an answer for {n_rows} rows would come after the deadline")
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What the answer says of each instance, in order. Raises as `parts` does."""
+        return [entry for part in self.parts() for entry in part]
 
     def parts(self) -> Iterator[list[dict[str, Any]]]:
-        """Entries of the answer, in order, some at a time. Raises DeadlineError, TaskError, InvalidInputError."""
-        try:
-            yield from self._parts()
-        except Exception:
-            self._handler.counters.failures += 1
-            raise
-
-    def _parts(self) -> Iterator[list[dict[str, Any]]]:
-        handler, n_instances, now, begin = self._handler, len(self.request.instances), self._start, 0
-        if now + (n_instances - len(self.refused)) * handler.row_s >= self._deadline:
-            raise DeadlineError(f"an answer for {n_instances} rows would come after the deadline")
+        """The same, a slice at a time. Raises DeadlineError, TaskError, InvalidInputError."""
+        handler, n_instances, now, begin = self._handler, len(self._request.instances), self._start, 0
         for start in range(0, n_instances, SLICE_ROWS):
             if start:
                 now, before = perf_counter(), now
@@ -265,32 +299,21 @@ class _Work:
             yield [payload.refusal(self.refused[k], k) if k in self.refused else next(said) for k in indices]
 
     def _answers(self, rows: memoryview[Any], indices: list[int]) -> list[dict[str, Any]]:
-        """Answers of rows. Where a kernel refuses one, and rows may fail alone, each is asked for alone."""
-        handler, options = self._handler, self.request.options
+        """Answers of rows. Where a kernel refuses one, each is asked for alone."""
+        handler, options = self._handler, self._request.options
         if not indices:
             return []
         try:
             return handler.answers(rows, len(indices), options)
-        except InvalidInputError as error:
-            if not self.request.many:
-                raise InvalidInputError(_without_row(error)) from None
-        width, said = handler.columns.width, []
+        except InvalidInputError:
+            said: list[dict[str, Any]] = []
+        width = handler.columns.width
         for place, index in enumerate(indices):
             try:
                 said += handler.answers(rows[place * width : (place + 1) * width], 1, options)
             except InvalidInputError as error:
                 self.refused[index] = InvalidInputError(f"instance {index}: {_without_row(error)}")
         return said
-
-    def finish(self) -> dict[str, Any]:
-        """Count; what the document says beside its answers."""
-        handler, counters = self._handler, self._handler.counters
-        latency_ms = (perf_counter() - self._start) * 1e3
-        counters.instances += len(self.request.instances) - len(self.refused)
-        counters.failed_instances += len(self.refused)
-        counters.batches += self.request.many
-        counters.latency_ms += latency_ms
-        return {"name": handler.model.name, "version": handler.model.version, "latency_ms": round(latency_ms, 3)}
 
 
 def _without_row(error: InferirError) -> str:

@@ -70,6 +70,6 @@ _encode = make_encoder(None, _refuse, encode_basestring_ascii, None, ": ", ", ",
 
 def dumps(value: Any) -> str:
     """The JSON text of a value. Raises ValueError for NaN and infinities, TypeError for what JSON has not."""
-    if isinstance(value, str):
-        return encode_basestring_ascii(value)
+    if type(value) is dict:
+        return "".join(_encode(value, 0))
     return "".join(_encode((value,), 0))[1:-1]  # a float alone would be written by `repr`, NaN included

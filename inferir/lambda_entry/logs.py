@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from inferir.lambda_entry.call import Call
+
 __all__ = ["LEVELS", "Logger"]
 
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50, "CRITICAL": 50}
@@ -32,7 +34,7 @@ _FRAME_LEVELS = {"TRACE": 0x4, "DEBUG": 0x8, "INFO": 0xC, "WARN": 0x10, "WARNING
 
 
 class Logger:
-    """Lines of one function, from `level` on. `about` are keys of every line; `invocation` those of the event."""
+    """Lines of one function, from `level` on. `about` are keys of every line; `call` has those of the event."""
 
     def __init__(self, environ: Mapping[str, str], descriptor: int = 1) -> None:
         level = environ.get("AWS_LAMBDA_LOG_LEVEL") or environ.get("POWERTOOLS_LOG_LEVEL") or "INFO"
@@ -45,7 +47,7 @@ class Logger:
             "function_name": environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
             "function_memory_size": environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", ""),
         }
-        self.invocation: dict[str, Any] = {}
+        self.call: Call | None = None
 
     def wants(self, level: str) -> bool:
         return LEVELS[level] >= self._least
@@ -56,7 +58,8 @@ class Logger:
             return
         now = time()
         line = {"level": level, "location": location, "message": message, "timestamp": _timestamp(now)}
-        self.write_text(jsontext.dumps({**line, **self.about, **self.invocation, **more}), level, now)
+        about = self.about if self.call is None else {**self.about, **self.call.log_keys()}
+        self.write_text(jsontext.dumps({**line, **about, **more}), level, now)
 
     def write_text(self, line: str, level: str = "INFO", now: float | None = None) -> None:
         """A line as it is: metrics, whatever the level."""

@@ -8,7 +8,6 @@ from time import sleep
 from inferir.lambda_entry import jsontext, protocol
 from inferir.lambda_entry.client import ConnectionLostError
 from inferir.lambda_entry.errors import UnmarshalError, stack_of, wire_type
-from inferir.lambda_entry.function import Call, Function
 from inferir.lambda_entry.protocol import MAX_RESPONSE_BYTES, Invocation
 
 TYPE_CHECKING = False
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from inferir.lambda_entry.client import Connection
+    from inferir.lambda_entry.function import Function
     from inferir.lambda_entry.protocol import Reply
 
 __all__ = ["run"]
@@ -27,12 +27,15 @@ _MOST_REFUSALS = 5
 def run(connection: Connection, function: Function) -> NoReturn:
     """Answer events until there are none. Raises SystemExit, ConnectionLostError."""
     next_event = protocol.get(connection.host, "invocation/next")
-    refusals = 0
+    refusals, trace_id = 0, None
     while True:
         reply = connection.exchange(next_event)
         if reply.status == 200:
             refusals = 0
-            answer(connection, function, protocol.invocation(reply))
+            event = Invocation(reply.headers, reply.body)
+            if event.trace_id != trace_id:
+                trace_id = _set_trace(event.trace_id)
+            answer(connection, function, event)
             continue
         refusals += 1
         function.logger.write("ERROR", "loop:run", f"expected the next event, got status {reply.status}")
@@ -43,37 +46,34 @@ def run(connection: Connection, function: Function) -> NoReturn:
 
 def answer(connection: Connection, function: Function, event: Invocation) -> None:
     """Answer one event: with a response, or with an error if there is none. Never with both."""
-    _set_trace(event.trace_id)
-    path = f"invocation/{event.request_id}/"
+    host, path = connection.host, f"invocation/{event.request_id}/"
     try:
-        body, content_type = _response(function, event)
+        body = _response(function, event)
     except Exception as error:
         document = protocol.error_document(str(error), type(error).__name__, stack_of(error), event.request_id)
-        request = protocol.post_error(connection.host, path + "error", wire_type(error), document, event.echo)
+        request = protocol.post_error(host, path + "error", wire_type(error), document, event.echo)
     else:
         if not isinstance(body, bytes):
-            head = protocol.post_streamed(connection.host, path + "response", event.echo, content_type)
+            head = protocol.post_streamed(host, path + "response", event.echo, body.content_type)
             try:
                 _check(connection.stream(head, body, body.end), function)
             except ConnectionLostError as error:  # whoever was to read it has gone; whether Lambda has, `next` will say
                 function.logger.write("WARN", "loop:answer", str(error))
             return
-        request = protocol.post(connection.host, path + "response", body, event.echo, content_type)
+        request = protocol.post(host, path + "response", body, event.echo)
         if len(body) > MAX_RESPONSE_BYTES:
-            request = _too_large(connection.host, path + "error", event, len(body))
+            request = _too_large(host, path + "error", event, len(body))
     _check(connection.exchange(request), function)
 
 
-def _response(function: Function, event: Invocation) -> tuple[Any, str]:
-    """Body and content type of the answer; the body is bytes, or a stream of them."""
+def _response(function: Function, event: Invocation) -> Any:
+    """The body of the answer: bytes, or a stream of them."""
     try:
         value = jsontext.loads(event.body)
     except ValueError as error:
         raise UnmarshalError(str(error)) from None
-    value = function.respond(value, Call(event.request_id, event.deadline_ms, event.arn, event.trace_id, streams=True))
-    if hasattr(value, "content_type"):
-        return value, value.content_type
-    return jsontext.dumps(value).encode("ascii"), "application/json"
+    value = function.respond(value, event)
+    return value if hasattr(value, "content_type") else jsontext.dumps(value).encode("ascii")
 
 
 def _too_large(host: str, path: str, event: Invocation, length: int) -> bytes:
@@ -92,9 +92,10 @@ def _check(reply: Reply, function: Function) -> None:
         function.logger.write("WARN", "loop:answer", f"the answer was refused with status {reply.status}{late}: {said}")
 
 
-def _set_trace(trace_id: str) -> None:
+def _set_trace(trace_id: str) -> str:
     """Libraries that call other services look for the trace in the environment."""
     if trace_id:
         os.environ["_X_AMZN_TRACE_ID"] = trace_id
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
+    return trace_id

@@ -6,7 +6,7 @@ import os
 import sys
 from time import time
 
-from inferir.lambda_entry.function import Call
+from inferir.lambda_entry.call import Call
 from inferir.lambda_entry.start import make_function
 
 TYPE_CHECKING = False

@@ -55,14 +55,14 @@ MODULES = (
     *("inferir.rows", "inferir.rows.plain", "inferir.rows.names"),
     *("inferir.kernels", "inferir.kernels.aot", "inferir.kernels.aot.library"),
     *("inferir.program", "inferir.program.frozen", "inferir.program.frames", "inferir.program.problems"),
-    *("inferir.lambda_entry", "inferir.lambda_entry.__main__", "inferir.lambda_entry.client"),
-    *("inferir.lambda_entry.errors", "inferir.lambda_entry.events", "inferir.lambda_entry.function"),
-    *("inferir.lambda_entry.handler", "inferir.lambda_entry.instances", "inferir.lambda_entry.jsontext"),
-    *("inferir.lambda_entry.logs", "inferir.lambda_entry.loop", "inferir.lambda_entry.managed"),
-    *("inferir.lambda_entry.metrics", "inferir.lambda_entry.packaged", "inferir.lambda_entry.protocol"),
-    *("inferir.lambda_entry.records", "inferir.lambda_entry.remote", "inferir.lambda_entry.s3"),
-    *("inferir.lambda_entry.settings", "inferir.lambda_entry.snapstart", "inferir.lambda_entry.start"),
-    "inferir.lambda_entry.streaming",
+    *("inferir.lambda_entry", "inferir.lambda_entry.__main__", "inferir.lambda_entry.call"),
+    *("inferir.lambda_entry.client", "inferir.lambda_entry.errors", "inferir.lambda_entry.events"),
+    *("inferir.lambda_entry.function", "inferir.lambda_entry.handler", "inferir.lambda_entry.instances"),
+    *("inferir.lambda_entry.jsontext", "inferir.lambda_entry.logs", "inferir.lambda_entry.loop"),
+    *("inferir.lambda_entry.managed", "inferir.lambda_entry.metrics", "inferir.lambda_entry.packaged"),
+    *("inferir.lambda_entry.protocol", "inferir.lambda_entry.records", "inferir.lambda_entry.remote"),
+    *("inferir.lambda_entry.s3", "inferir.lambda_entry.settings", "inferir.lambda_entry.snapstart"),
+    *("inferir.lambda_entry.start", "inferir.lambda_entry.streaming"),
 )
 
 _SOURCES = Path(inferir.__file__).parent

@@ -19,6 +19,7 @@ Rules, from docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and from what
 from __future__ import annotations
 
 from inferir.lambda_entry import jsontext
+from inferir.lambda_entry.call import Call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ __all__ = [
     "chunk",
     "error_document",
     "get",
-    "invocation",
     "last_chunk",
     "post",
     "post_error",
@@ -69,11 +69,11 @@ def get(host: str, what: str) -> bytes:
     return f"GET {_PATH}{what} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: inferir\r\n\r\n".encode("ascii")
 
 
-def post(host: str, what: str, body: bytes, headers: str = "", content_type: str = "application/json") -> bytes:
+def post(host: str, what: str, body: bytes, headers: str = "") -> bytes:
     """A request that delivers `body`. `headers` are whole lines."""
     head = (
         f"POST {_PATH}{what} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: inferir\r\n"
-        f"Content-Type: {content_type}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("latin-1") + body
 
@@ -131,75 +131,53 @@ def xray_cause(document: dict[str, Any]) -> str:
 # -- what comes
 
 
-class Invocation:
-    """An event and what came with it; texts are empty where they did not come."""
+class Invocation(Call):
+    """An event and what came with it."""
 
-    __slots__ = (
-        "arn", "body", "client_context", "content_type", "deadline_ms", "identity", "invocation_id", "request_id",
-        "tenant_id", "trace_id",
-    )  # fmt: skip
+    __slots__ = ("body", "headers", "invocation_id")
+
+    streams = True
 
     def __init__(self, headers: dict[str, str], body: bytes) -> None:
         said = headers.get
-        try:
-            self.request_id = headers["lambda-runtime-aws-request-id"]
-        except KeyError:
-            raise ProtocolError("expected the header Lambda-Runtime-Aws-Request-Id") from None
-        deadline = said("lambda-runtime-deadline-ms", "")
-        #: When the caller stops waiting, in milliseconds since 1970; 0 where nobody said.
-        self.deadline_ms = int(deadline) if deadline.isdecimal() else 0
-        self.arn = said("lambda-runtime-invoked-function-arn", "")
-        self.trace_id = said("lambda-runtime-trace-id", "")
-        self.client_context = said("lambda-runtime-client-context", "")
-        self.identity = said("lambda-runtime-cognito-identity", "")
-        self.tenant_id = said("lambda-runtime-aws-tenant-id", "")
+        request_id, deadline = said("lambda-runtime-aws-request-id"), said("lambda-runtime-deadline-ms", "")
+        if request_id is None:
+            raise ProtocolError("expected the header Lambda-Runtime-Aws-Request-Id")
+        deadline_ms = int(deadline) if deadline.isdecimal() else 0
+        arn, trace_id = said("lambda-runtime-invoked-function-arn", ""), said("lambda-runtime-trace-id", "")
+        Call.__init__(self, request_id, deadline_ms, arn, trace_id)
         self.invocation_id = said("lambda-runtime-invocation-id", "")
-        self.content_type = said("content-type", "")
-        self.body = body
+        self.headers, self.body = headers, body
+
+    @property
+    def client_context(self) -> str:
+        return self.headers.get("lambda-runtime-client-context", "")
+
+    @property
+    def identity(self) -> str:
+        return self.headers.get("lambda-runtime-cognito-identity", "")
+
+    @property
+    def tenant_id(self) -> str:
+        return self.headers.get("lambda-runtime-aws-tenant-id", "")
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "")
 
     @property
     def echo(self) -> str:
         """The header line that an answer has to carry, if any."""
         return f"Lambda-Runtime-Invocation-Id: {self.invocation_id}\r\n" if self.invocation_id else ""
 
-    def remaining_ms(self, now_ms: float) -> float:
-        """Time until the deadline, at least 0; infinite where there is none."""
-        return max(0.0, self.deadline_ms - now_ms) if self.deadline_ms else float("inf")
-
-
-def invocation(reply: Reply) -> Invocation:
-    """The event in the answer to `invocation/next`. Raises ProtocolError for any other."""
-    if reply.status != 200:
-        raise ProtocolError(f"expected the next event, got status {reply.status}: {reply.body[:200]!r}")
-    return Invocation(reply.headers, reply.body)
-
 
 class Reply:
-    """An HTTP response. `reusable`: the connection may carry another request."""
+    """An HTTP response; its headers by lower-case name. `reusable`: the connection may carry another request."""
 
-    __slots__ = ("_head", "body", "reusable", "status")
+    __slots__ = ("body", "headers", "reusable", "status")
 
-    def __init__(self, status: int, head: bytes, body: bytes, reusable: bool) -> None:
-        self.status, self._head, self.body, self.reusable = status, head, body, reusable
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """By lower-case name. Read when asked for: of most responses the status is enough."""
-        text = self._head.decode("latin-1")
-        if "\r\n " in text or "\r\n\t" in text:  # a value that goes on in the next line: obsolete, and still allowed
-            text = text.replace("\r\n ", " ").replace("\r\n\t", " ")
-        fields = [line.partition(":") for line in text.split("\r\n")[1:]]
-        return {name.lower(): value.strip() for name, _, value in fields}
-
-
-def _field(head: bytes, name: bytes) -> bytes:
-    """The value of a header in a head of lower-case bytes; nothing where it is not there."""
-    start = head.find(b"\r\n" + name + b":")
-    if start < 0:
-        return b""
-    start += len(name) + 3
-    end = head.find(b"\r\n", start)
-    return head[start : end if end >= 0 else None].strip()
+    def __init__(self, status: int, headers: dict[str, str], body: bytes, reusable: bool) -> None:
+        self.status, self.headers, self.body, self.reusable = status, headers, body, reusable
 
 
 class ReplyReader:
@@ -210,90 +188,99 @@ class ReplyReader:
     reader.wanted       bytes that are still missing, where that is known
     """
 
+    __slots__ = ("_buffer", "_chunks", "_length", "_reply")
+
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._at = 0
-        self._status = -1
-        self._head = b""
+        #: What came and was not read yet.
+        self._buffer: bytes | bytearray = b""
+        #: Without its body, once the head was read; then the body has a length, or chunks, or goes on until the end.
+        self._reply: Reply | None = None
         self._length: int | None = None
         self._chunks: bytearray | None = None
-        self._closing = False
-
-    @property
-    def started(self) -> bool:
-        """Whether anything came."""
-        return bool(self._buffer)
 
     @property
     def wanted(self) -> int:
-        return max(0, self._at + self._length - len(self._buffer)) if self._length is not None else 0
+        return max(0, self._length - len(self._buffer)) if self._length is not None else 0
 
     def feed(self, data: bytes) -> Reply | None:
         self._buffer += data
-        while self._status < 200:  # 1xx is said before the response
-            end = self._buffer.find(b"\r\n\r\n", self._at)
-            if end < 0:
-                if not data or len(self._buffer) > _MAX_HEAD_BYTES:
-                    raise ProtocolError(f"expected the head of an HTTP response, got {bytes(self._buffer[:100])!r}")
+        reply = self._reply
+        while reply is None:
+            head, separator, rest = self._buffer.partition(b"\r\n\r\n")
+            if not separator:
+                if not data or len(head) > _MAX_HEAD_BYTES:
+                    raise ProtocolError(f"expected the head of an HTTP response, got {bytes(head[:100])!r}")
                 return None
-            self._read_head(bytes(self._buffer[self._at : end]))
-            self._at = end + 4
-        if self._chunks is not None:
+            reply = self._reply = self._read_head(head.decode("latin-1"))
+            self._buffer = rest
+        if self._length is not None:
+            done = len(self._buffer) >= self._length
+        elif self._chunks is not None:
             done = self._read_chunks()
-        elif self._length is not None:
-            done = len(self._buffer) - self._at >= self._length
         else:
             done = not data
         if done:
-            return self._reply()
+            reply.body = self._body()
+            return reply
         if not data:
             raise ProtocolError("expected the rest of an HTTP response, got the end of the connection")
+        if type(self._buffer) is bytes:  # the body is long enough to come in pieces
+            self._buffer = bytearray(self._buffer)
         return None
 
-    def _read_head(self, head: bytes) -> None:
-        words = head[:64].split(None, 2)
-        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+    def _read_head(self, head: str) -> Reply | None:
+        """The response that begins, or None for what is said before it (1xx)."""
+        if "\r\n " in head or "\r\n\t" in head:  # a value that goes on in the next line: obsolete, and still allowed
+            head = head.replace("\r\n ", " ").replace("\r\n\t", " ")
+        first, *lines = head.split("\r\n")
+        status = first[9:12]
+        if not first.startswith("HTTP/1.") or not status.isdecimal():
             raise ProtocolError(f"expected an HTTP/1 response, got {head[:100]!r}")
-        self._status, self._head = int(words[1]), head
-        if self._status < 200:
-            return
-        lower = head.lower()
-        self._closing = words[0] == b"HTTP/1.0" or b"close" in _field(lower, b"connection")
-        length = _field(lower, b"content-length")
-        if self._status in (204, 304):
+        if status < "200":
+            return None
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        reusable = first[7] != "0" and "close" not in headers.get("connection", "").lower()
+        if status in ("204", "304"):
             self._length = 0
-        elif b"chunked" in _field(lower, b"transfer-encoding"):
+        elif "chunked" in headers.get("transfer-encoding", "").lower():
             self._chunks = bytearray()
-        elif length:
-            if not length.isdigit():
+        elif "content-length" in headers:
+            length = headers["content-length"]
+            if not length.isdecimal():
                 raise ProtocolError(f"expected a Content-Length in digits, got {length!r}")
             self._length = int(length)
+        else:
+            reusable = False
+        return Reply(int(status), headers, b"", reusable)
 
     def _read_chunks(self) -> bool:
         """Move whole chunks out of the buffer; whether the last one was there."""
         assert self._chunks is not None
+        buffer, at, done = self._buffer, 0, False
         while True:
-            end = self._buffer.find(b"\r\n", self._at)
+            end = buffer.find(b"\r\n", at)
             if end < 0:
-                return False
-            size_text = bytes(self._buffer[self._at : end]).split(b";", 1)[0].strip()
+                break
+            size_text = bytes(buffer[at:end]).split(b";", 1)[0].strip()
             try:
                 size = int(size_text, 16)
             except ValueError:
                 raise ProtocolError(f"expected the size of a chunk, got {size_text[:40]!r}") from None
             start = end + 2
             if size == 0:  # then trailers, and an empty line
-                return self._buffer.startswith(b"\r\n", start) or self._buffer.find(b"\r\n\r\n", start) >= 0
-            if len(self._buffer) < start + size + 2:
-                return False
-            self._chunks += self._buffer[start : start + size]
-            self._at = start + size + 2
+                done = buffer.startswith(b"\r\n", start) or buffer.find(b"\r\n\r\n", start) >= 0
+                break
+            if len(buffer) < start + size + 2:
+                break
+            self._chunks += buffer[start : start + size]
+            at = start + size + 2
+        self._buffer = buffer[at:]
+        return done
 
-    def _reply(self) -> Reply:
+    def _body(self) -> bytes:
         if self._chunks is not None:
-            body = bytes(self._chunks)
-        else:
-            stop = len(self._buffer) if self._length is None else self._at + self._length
-            body = bytes(memoryview(self._buffer)[self._at : stop])
-        reusable = not self._closing and (self._length is not None or self._chunks is not None)
-        return Reply(self._status, self._head, body, reusable)
+            return bytes(self._chunks)
+        return bytes(self._buffer if self._length is None else self._buffer[: self._length])

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import IO, Any
 
-    from inferir.lambda_entry.function import Call, Function
+    from inferir.lambda_entry.call import Call
+    from inferir.lambda_entry.function import Function
 
 __all__ = ["RESULT_SUFFIX", "answer_records"]
 
@@ -100,7 +101,7 @@ def _each(
 
 
 def _one(record: Any, body: Callable[[Any], str | bytes], function: Function, call: Call) -> dict[str, Any]:
-    remaining_ms = call.remaining_ms() - _MARGIN_MS
+    remaining_ms = call.remaining_ms(time() * 1e3) - _MARGIN_MS
     if remaining_ms <= 0:
         raise DeadlineError("the deadline is too near for another record")
     try:
@@ -197,7 +198,7 @@ def _score(rows: Iterator[Any], file: IO[bytes], function: Function, call: Call)
         batch = [row for _, row in zip(range(_BATCH_ROWS), rows)]  # noqa: B905
         if not batch:
             return {"rows": n_rows, "errors": n_errors}
-        remaining_ms = call.remaining_ms() - _MARGIN_MS
+        remaining_ms = call.remaining_ms(time() * 1e3) - _MARGIN_MS
         reply = function.handler.reply({"instances": batch}, call.request_id, remaining_ms)
         for said in reply["predictions"]:
             if "index" in said:

@@ -7,6 +7,8 @@ byte is an error response; later, it is told in trailers.
 
 from __future__ import annotations
 
+from time import time
+
 from inferir.lambda_entry import jsontext, protocol
 from inferir.lambda_entry.errors import stack_of, wire_type
 from inferir.lambda_entry.events import HttpApi
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from inferir.lambda_entry.function import Call, Function
+    from inferir.lambda_entry.call import Call
+    from inferir.lambda_entry.function import Function
 
 __all__ = ["Stream", "StreamedApi"]
 
@@ -33,9 +36,9 @@ class StreamedApi(HttpApi):
 
     def reply_in_pieces(self, headers: dict[str, str], document: Any) -> Stream:
         """Raises what `LambdaHandler.stream` does before its first piece."""
-        call = self._call
-        pieces = self._function.handler.stream(document, call.request_id, call.remaining_ms())
-        return Stream(self._function, call, _prelude(200, headers) + next(pieces), pieces)
+        function, call = self._function, self._call
+        pieces = function.handler.stream(document, call.request_id, call.remaining_ms(time() * 1e3))
+        return Stream(function, call, _prelude(200, headers) + next(pieces), pieces)
 
 
 class Stream:

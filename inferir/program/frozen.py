@@ -149,6 +149,7 @@ class FrozenModel:
         self.version: str = facts["version"]
         self.task: str = facts["task"]
         self.columns: Any = facts["columns"]
+        self._n_columns = len(self.columns)
         self.classes: Any = facts["classes"]
         self.facts: dict[str, Any] = facts
         self.faces = tuple(programs)
@@ -156,7 +157,8 @@ class FrozenModel:
         self._arrays = [(begins[inside] + offset, shape) for inside, offset, shape in places]
         self._memory = (contents, rest)
         self._programs, self._library, self._block_rows = programs, library, block_rows
-        self._frames: dict[tuple[str, int], list[_PlainFrame]] = {}
+        #: Frames that nobody uses at the moment: for one row, and for many.
+        self._frames: dict[str, tuple[list[_PlainFrame], list[_PlainFrame]]] = {face: ([], []) for face in programs}
         #: "d" or "f": format of the rows that `answer` takes.
         self.typecode: str = _CODES[programs[self.faces[0]][0][0][0]]
 
@@ -166,40 +168,40 @@ class FrozenModel:
         Safe to call from several threads. Raises TaskError (E008) for an answer that the model has not, DimensionError
         (E003), and InvalidInputError (E006) with the row's number where a kernel cannot take a row.
         """
-        if face not in self._programs:
+        frames = self._frames.get(face)
+        if frames is None:
             raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(self.faces)}")
-        if rows.format != self.typecode or len(rows) != n_rows * len(self.columns):
+        if rows.format != self.typecode or len(rows) != n_rows * self._n_columns:
             raise DimensionError(
-                f"expected {n_rows} x {len(self.columns)} values {self.typecode!r}, got {len(rows)} {rows.format!r}"
+                f"expected {n_rows} x {self._n_columns} values {self.typecode!r}, got {len(rows)} {rows.format!r}"
             )
-        capacity = 1 if n_rows == 1 else _CHUNK_ROWS
-        frame = self._take(face, capacity)
+        shelf = frames[n_rows != 1]
+        try:
+            frame = shelf.pop()
+        except IndexError:
+            frame = self._frame(face, 1 if n_rows == 1 else _CHUNK_ROWS)
         try:
             return frame.answer(rows, n_rows)
         finally:
-            self._frames[face, capacity].append(frame)
+            shelf.append(frame)
 
-    def _take(self, face: str, capacity: int) -> _PlainFrame:
-        shelf = self._frames.setdefault((face, capacity), [])
-        try:
-            return shelf.pop()
-        except IndexError:
-            library = self._library
-            frame = _PlainFrame(
-                self._programs[face], self._arrays, library.address_at, self._block_rows, capacity, allocate
-            )
-            frame.prepare(library)
-            return frame
+    def _frame(self, face: str, capacity: int) -> _PlainFrame:
+        address_at, program = self._library.address_at, self._programs[face]
+        frame = _PlainFrame(program, self._arrays, address_at, self._block_rows, capacity, allocate)
+        frame.prepare(self._library)
+        return frame
 
 
 class _PlainFrame(Frame):
     """A frame whose buffers can be seen as memoryviews."""
 
-    __slots__ = ("_buffers", "_call", "_input", "_output", "_result", "_width")
+    __slots__ = ("_call", "_code", "_input", "_output", "_width", "_width_in")
 
     def prepare(self, library: Library) -> None:
         self._call = library.bind(self.steps_address, len(self.notes))
         self._input, self._output = self.view(0), self.view(self.result)
+        self._width_in, self._width = self.buffers[0][1][1], self.buffers[self.result][1][1]
+        self._code: Any = self._output.format
 
     def view(self, buffer: int) -> memoryview:
         """The whole buffer, flat."""
@@ -212,21 +214,27 @@ class _PlainFrame(Frame):
         return view
 
     def answer(self, rows: memoryview, n_rows: int) -> memoryview:
-        width_in, width = self.buffers[0][1][1], self.buffers[self.result][1][1]
-        code: Any = self._output.format
-        answer = memoryview(bytearray(n_rows * width * self._output.itemsize)).cast(code)
-        for start in range(0, n_rows, self.capacity):
-            n = min(self.capacity, n_rows - start)
-            self.resize(n)
-            self._input[: n * width_in] = rows[start * width_in : (start + n) * width_in]
-            stopped = self._call()
-            if stopped >= 0:
-                note, source, columns, expected = self.notes[stopped]
-                position = self.view(note)[0]
-                problem = row_error(position, self.view(source)[position], columns, expected)
-                raise InvalidInputError(f"row {start + problem.row}, {problem.text}")
-            answer[start * width : (start + n) * width] = self._output[: n * width]
-        return answer.cast("B").cast(code, (n_rows, width)) if len(answer) else answer
+        if n_rows == self.capacity:
+            answer = self._run(rows, n_rows, 0)
+        else:
+            step, width = self.capacity, self._width_in
+            chunks = ((k, rows[k * width : (k + step) * width]) for k in range(0, n_rows, step))
+            answer = b"".join(self._run(chunk, min(step, n_rows - k), k) for k, chunk in chunks)
+        view = memoryview(answer)
+        return view.cast(self._code, (n_rows, self._width)) if answer else view.cast(self._code)
+
+    def _run(self, rows: memoryview, n_rows: int, first: int) -> bytes:
+        """The answers for at most `capacity` rows, of which the first has the number `first`."""
+        if n_rows != self._rows:
+            self.resize(n_rows)
+        self._input[: n_rows * self._width_in] = rows
+        stopped = self._call()
+        if stopped >= 0:
+            note, source, columns, expected = self.notes[stopped]
+            position = self.view(note)[0]
+            problem = row_error(position, self.view(source)[position], columns, expected)
+            raise InvalidInputError(f"row {first + problem.row}, {problem.text}")
+        return self._output[: n_rows * self._width].tobytes()
 
 
 def _check(view: memoryview, nbytes: int, crc: bytes) -> None:

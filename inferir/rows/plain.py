@@ -137,6 +137,12 @@ class PlainColumns:
                 numbers, self.typecode
             )
 
+    def row(self, features: Any) -> memoryview[Any]:
+        """One row by itself, flat, of the format `typecode`. Raises as `write` does."""
+        memory = bytearray(self.row_nbytes)
+        self.write(features, memory, 0)
+        return memoryview(memory).cast(self.typecode)
+
     def _cells(self, features: Any) -> list[Any]:
         if type(features) is list:
             if len(features) != self.width:

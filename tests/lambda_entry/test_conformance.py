@@ -93,7 +93,7 @@ def test_02_headers_and_bodies_in_every_shape_and_cut_at_every_byte(reply: bytes
                 got = reader.feed(data[start : start + size])
             got = got or reader.feed(b"")
             assert got is not None
-            invocation = protocol.invocation(got)
+            invocation = protocol.Invocation(got.headers, got.body)
             assert (invocation.request_id, invocation.body, got.reusable) == ("a:b", body, reusable)
             assert invocation.tenant_id == invocation.invocation_id == ""
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from inferir.errors import InferirError, InvalidInputError
 from inferir.lambda_entry import records
+from inferir.lambda_entry.call import Call
 from inferir.lambda_entry.errors import RequestError
-from inferir.lambda_entry.function import Call
 from tests.lambda_entry.parts import Line, Lines, make_function
 
 ONE = {"features": [60, "red", 100]}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from inferir.lambda_entry.function import Call
+from inferir.lambda_entry.call import Call
 from inferir.lambda_entry.logs import Logger
 from inferir.lambda_entry.metrics import Counters, emf, prometheus
 from tests.lambda_entry.parts import Line, Lines, make_function
