@@ -79,7 +79,7 @@ class App:
         self.telemetry: Telemetry = telemetry.create(settings)
         self.registry = Registry(settings.default_model)
         self.executor = ThreadPoolExecutor(cores(), thread_name_prefix="inferir-predict")
-        self.plane = DataPlane(self.registry, self.telemetry, self.executor, max_batch_rows=settings.max_batch_rows)
+        self.plane = DataPlane(self.registry, self.executor, max_batch_rows=settings.max_batch_rows)
         self.library = Library(settings, self.registry, self.telemetry, self._batcher)
         self.admission = Admission(_limit(settings), settings.max_queue)
         self.parts = Parts(

@@ -133,6 +133,7 @@ class Batcher:
         for each, answer in zip(batch, answers, strict=True):
             each.exchange.stages[QUEUE] += started_s - each.since_s
             each.exchange.stages[INFERENCE] = seconds
+            each.exchange.batch_rows = rows
             if each.answer.done():
                 continue
             if isinstance(answer, Exception):

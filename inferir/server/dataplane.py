@@ -2,7 +2,8 @@
 
 Every face of the server comes through here: /predict, the Open Inference Protocol, gRPC, /invocations. A small batch of
 a fast model is answered on the spot, without a task or a thread; others go through the version's batcher, or to a
-thread where they would hold up the event loop.
+thread where they would hold up the event loop. A single row of plain values has a way without NumPy, whose arrays would
+cost more than the model.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from inferir.errors import InvalidInputError, UnknownModelError
 from inferir.server.admission import DEADLINE_INFEASIBLE, EXPIRED
 from inferir.server.errors import DeadlineError, NotReadyError, TooLargeError
 from inferir.server.exchange import INFERENCE, QUEUE, Exchange
-from inferir.server.observer import Observer
 from inferir.server.registry import ModelVersion, Registry
 
 __all__ = ["INLINE_LIMIT_S", "Answers", "DataPlane"]
@@ -42,11 +42,8 @@ class DataPlane:
     loaded  whether everything that was to be loaded at the start is.
     """
 
-    def __init__(
-        self, registry: Registry, observer: Observer, executor: Executor, *, max_batch_rows: int = 100_000
-    ) -> None:
+    def __init__(self, registry: Registry, executor: Executor, *, max_batch_rows: int = 100_000) -> None:
         self.registry = registry
-        self._observer = observer
         self._executor = executor
         self._max_batch_rows = max_batch_rows
         self.known: Callable[[], Mapping[str, str]] = dict
@@ -92,11 +89,29 @@ class DataPlane:
             return self._run(exchange, version, rows, faces)
         return self._in_thread(exchange, version, rows, faces)
 
+    def predict_row(
+        self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: Sequence[str]
+    ) -> dict[str, list[Any]] | None:
+        """As `predict`, for the bytes of one row: the numbers of each face, as `Model.plain` has them. None where it is
+        not to be answered on the spot, or not in this way: then `predict` is to be asked.
+        """
+        ways, expected_s = version.plain, version.cost.one_s * len(faces)
+        if not ways or version.batcher is not None or expected_s > INLINE_LIMIT_S:
+            return None
+        exchange.rows = 1
+        started_s = monotonic()
+        if started_s + expected_s > exchange.deadline_s:
+            check_deadline(exchange, expected_s)
+        answers = {}
+        for face in faces:
+            answers[face] = ways[face](row)
+        exchange.stages[INFERENCE] = monotonic() - started_s
+        return answers
+
     def _run(self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]) -> Answers:
         started_s = monotonic()
         answers = ask(version.model, rows, faces)
-        exchange.stages[INFERENCE] = seconds = monotonic() - started_s
-        self._observer.batch_run(version.name, version.version, exchange.rows, 1, seconds)
+        exchange.stages[INFERENCE] = monotonic() - started_s
         return Answers(version, answers)
 
     async def _in_thread(

@@ -45,6 +45,7 @@ class Exchange:
     request_id    the client's X-Request-Id, or one of ours
     status, code  of the answer; code is "" where there was no error
     model, version, rows   what answered, and how many rows; "" and 0 until it is known
+    batch_rows    rows of the batch in which it was answered together with others; 0 where it had a call of its own
     stages        seconds in each of STAGES
     shed          why the request was refused, one of admission.REASONS; "" if it was not
     principal     who asks, once that is known
@@ -63,6 +64,7 @@ class Exchange:
     model: str = ""
     version: str = ""
     rows: int = 0
+    batch_rows: int = 0
     shed: str = ""
     principal: Principal | None = None
     trace: Any = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
         model=model,
         columns=PlainColumns(model.columns, "f" if model.rows_dtype == "float32" else "d"),
         dtype=np.dtype(model.rows_dtype),
+        plain=_plain_ways(model),
         source=snapshot.source,
         digest=digest_of(snapshot),
         n_bytes=snapshot.n_bytes,
@@ -63,6 +64,15 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
         info=model.info(),
         loaded_at=time.time(),
     )
+
+
+def _plain_ways(model: Model) -> dict[str, Callable[[Any], list[Any]]]:
+    """`Model.plain` of every face, each called once; nothing where the backend has no such way."""
+    ways = {face: way for face in model.faces if (way := model.plain(face))}
+    row = bytes(len(model.columns) * np.dtype(model.rows_dtype).itemsize)
+    for way in ways.values():
+        way(row)
+    return ways
 
 
 def _mapped(snapshot: Snapshot) -> memoryview:

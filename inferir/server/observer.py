@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from inferir.server.exchange import Exchange
 
-__all__ = ["Observer", "Observers", "Telemetry"]
+__all__ = ["NoStart", "Observer", "Observers", "Telemetry"]
 
 
 class Observer(Protocol):
@@ -26,7 +26,9 @@ class Observer(Protocol):
         """
 
     def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
-        """A kernel ran once for `requests` requests with `rows` rows together."""
+        """A model ran once for `requests` requests with `rows` rows together. Requests that had a call of their own say
+        so themselves: their `batch_rows` is 0.
+        """
 
     def model_loaded(self, model: str, version: str, stages: dict[str, float], n_bytes: int) -> None:
         """A version is ready; `stages` are the seconds of read, compile and warm_up."""
@@ -36,6 +38,13 @@ class Observer(Protocol):
 
     def model_unloaded(self, model: str, version: str, reason: str) -> None:
         """A version is gone: replaced, unloaded, or evicted."""
+
+
+class NoStart:
+    """An observer to whom a request says nothing before it is answered: it is not called."""
+
+    def request_started(self, exchange: Exchange) -> None:
+        """Nothing is known yet."""
 
 
 class Telemetry(Observer, Protocol):
@@ -62,14 +71,16 @@ class Observers:
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self.observers = tuple(observers)
+        self._started = [each.request_started for each in self.observers if not isinstance(each, NoStart)]
+        self._finished = [each.request_finished for each in self.observers]
 
     def request_started(self, exchange: Exchange) -> None:
-        for observer in self.observers:
-            observer.request_started(exchange)
+        for tell in self._started:
+            tell(exchange)
 
     def request_finished(self, exchange: Exchange) -> None:
-        for observer in self.observers:
-            observer.request_finished(exchange)
+        for tell in self._finished:
+            tell(exchange)
 
     def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
         for observer in self.observers:

@@ -14,8 +14,9 @@ swap is one assignment. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from inferir.errors import UnknownModelError
@@ -38,12 +39,17 @@ class Cost:
     def seconds(self, rows: int) -> float:
         return self.fixed_s + self.row_s * rows
 
+    @cached_property
+    def one_s(self) -> float:
+        return self.seconds(1)
+
 
 @dataclass(eq=False)
 class ModelVersion:
     """One loaded version. Compared by identity: the same file loaded twice is two of them.
 
     columns, dtype   turn rows of plain values into the matrix that the model takes fastest.
+    plain          face -> the way of one row without NumPy (`Model.plain`); empty where there is none.
     source         the file it came from.
     digest         of the file, hex: whether two workers have the same bytes is seen by it.
     n_bytes        memory it is counted with: its tensors.
@@ -59,6 +65,7 @@ class ModelVersion:
     model: Model
     columns: PlainColumns
     dtype: Any = None
+    plain: Mapping[str, Callable[[Any], list[Any]]] = field(default_factory=dict)
     source: str = ""
     digest: str = ""
     n_bytes: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,6 +17,9 @@ from inferir.server.errors import UnsupportedMediaError
 from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Exchange
 from inferir.server.registry import ModelVersion, Table
 from inferir.server.replies import Reply
+
+if TYPE_CHECKING:
+    from inferir.model import Model
 
 __all__ = ["PredictHandler", "check_json", "decode_json"]
 
@@ -48,6 +51,11 @@ class PredictHandler:
             exchange.rows = len(said)
             return _reply(exchange, request, version, said)
         encoded = payload.encode(request, version.columns)
+        if len(request.instances) == 1:
+            stages[PREPROCESS] = monotonic() - read_s
+            numbers = plane.predict_row(exchange, version, encoded.cast("B"), faces)
+            if numbers is not None:
+                return self._said(exchange, request, version, *_from_numbers(version.model, numbers), table)
         rows = np.frombuffer(encoded, version.dtype).reshape(-1, version.columns.width)
         stages[PREPROCESS] = monotonic() - read_s
         answers = plane.predict(exchange, version, rows, faces)
@@ -61,12 +69,23 @@ class PredictHandler:
         return self._answered(exchange, request, await pending, table)
 
     def _answered(self, exchange: Exchange, request: payload.Request, answers: Answers, table: Table) -> Reply:
+        return self._said(exchange, request, answers.version, *_from_arrays(answers.faces), table)
+
+    def _said(
+        self,
+        exchange: Exchange,
+        request: payload.Request,
+        version: ModelVersion,
+        predictions: list[Any],
+        probabilities: list[Any] | None,
+        table: Table,
+    ) -> Reply:
         answered_s = monotonic()
-        said = _said(request, answers)
+        said = payload.answers(predictions, probabilities, version.model.classes, request.options)
         exchange.stages[POSTPROCESS] = monotonic() - answered_s
         if self._cache is not None:
             self._cache.put(table, exchange.body, said)
-        return _reply(exchange, request, answers.version, said)
+        return _reply(exchange, request, version, said)
 
 
 def _faces(has: Sequence[str], options: payload.Options) -> tuple[str, ...]:
@@ -75,19 +94,24 @@ def _faces(has: Sequence[str], options: payload.Options) -> tuple[str, ...]:
     return (main, "probabilities") if options.needs_probabilities and "probabilities" in has else (main,)
 
 
-def _said(request: payload.Request, answers: Answers) -> list[dict[str, Any]]:
-    """What is said about each row."""
-    faces = answers.faces
+def _from_arrays(faces: dict[str, Any]) -> tuple[list[Any], list[Any] | None]:
+    """Predictions and probabilities, a line for each row."""
     probabilities = faces.pop("probabilities", None)
     if isinstance(probabilities, list):  # one array per output
         probabilities = np.concatenate(probabilities, axis=1)
     (predictions,) = faces.values()
-    return payload.answers(
-        predictions.tolist(),
-        None if probabilities is None else probabilities.tolist(),
-        answers.version.model.classes,
-        request.options,
-    )
+    return predictions.tolist(), None if probabilities is None else probabilities.tolist()
+
+
+def _from_numbers(model: Model, faces: dict[str, list[Any]]) -> tuple[list[Any], list[Any] | None]:
+    """The same of the numbers of one row, where labels are positions. Only `transformed` is a list for one column."""
+    probabilities = faces.pop("probabilities", None)
+    ((face, numbers),) = faces.items()
+    if face == "prediction" and model.classes:
+        predictions = payload.labels(model.classes, [numbers])
+    else:
+        predictions = numbers if len(numbers) == 1 and face != "transformed" else [numbers]
+    return predictions, None if probabilities is None else [probabilities]
 
 
 def _reply(exchange: Exchange, request: payload.Request, version: ModelVersion, said: list[dict[str, Any]]) -> Reply:

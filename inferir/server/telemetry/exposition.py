@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from operator import add
 from typing import Any
 
 from prometheus_client import ProcessCollector
@@ -25,7 +26,7 @@ from prometheus_client.utils import floatToGoString
 from inferir import __version__
 from inferir.server.telemetry.families import FAMILIES, GAUGES, Family
 
-__all__ = ["add_up", "process_values", "render"]
+__all__ = ["add_up", "process_values", "remains", "render"]
 
 Lines = dict[tuple[str, ...], list[float]]
 
@@ -45,18 +46,28 @@ def add_up(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Lines]:
     total: dict[str, Lines] = {}
     for snapshot in snapshots:
         for name, lines in snapshot["metrics"].items():
-            family = total.setdefault(name, {})
+            family, join = total.setdefault(name, {}), max if FAMILIES[name].largest else add
             for labels, values in lines:
                 held = family.get(tuple(labels))
-                family[tuple(labels)] = values if held is None else [a + b for a, b in zip(held, values, strict=True)]
-    # Every worker maps the same file: the bytes are there once.
-    if "inferir_model_bytes" in total:
-        total["inferir_model_bytes"] = {
-            tuple(labels): values
-            for snapshot in snapshots
-            for labels, values in snapshot["metrics"].get("inferir_model_bytes", ())
-        }
+                family[tuple(labels)] = values if held is None else list(map(join, held, values))
     return total
+
+
+def remains(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A snapshot of what stays when the processes of `snapshots` are gone: what was counted. Counters that go down are
+    taken for those of a server that started anew.
+    """
+    return {
+        "metrics": {
+            name: [[list(labels), values] for labels, values in lines.items()]
+            for name, lines in add_up(snapshots).items()
+            if FAMILIES[name].kind != "gauge"
+        },
+        "process": {
+            name: sum(snapshot["process"].get(name, 0.0) for snapshot in snapshots)
+            for name in {name for snapshot in snapshots for name in snapshot["process"] if name.endswith("_total")}
+        },
+    }
 
 
 def render(

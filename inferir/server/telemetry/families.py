@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FAMILIES", "GAUGES", "MODEL_LIMIT", "OTHER", "Family"]
+__all__ = ["BATCH_STAGES", "FAMILIES", "GAUGES", "MODEL_LIMIT", "OTHER", "Family"]
 
 #: Pairs of model and version with numbers of their own, over the life of a process.
 MODEL_LIMIT = 500
@@ -36,18 +36,29 @@ LATENCY_S = (
 STAGE_S = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0, 10.0)
 LOAD_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0)
 ROWS = tuple(float(1 << power) for power in range(0, 15, 2))
+#: What `inferir_batch_stage_seconds` tells apart -> stages of a request. Triton's names.
+BATCH_STAGES = {
+    "compute_input": ("deserialize", "validate", "preprocess"),
+    "compute_infer": ("inference",),
+    "compute_output": ("postprocess", "serialize"),
+}
 REQUESTS = tuple(float(1 << power) for power in range(8))
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """`name` without the suffix that a kind adds (`_total`, `_info`); `bounds` of a histogram's buckets, ascending."""
+    """`name` without the suffix that a kind adds (`_total`, `_info`).
+
+    bounds   of a histogram's buckets, ascending.
+    largest  several processes say the same, or the latest: the largest of them counts, not their sum.
+    """
 
     name: str
     kind: Kind
     about: str
     labels: tuple[str, ...] = ()
     bounds: Sequence[float] = ()
+    largest: bool = False
 
 
 _MODEL = ("model", "version")
@@ -80,6 +91,19 @@ FAMILIES: dict[str, Family] = {
         ),
         Family("inferir_batch_rows", "histogram", "Rows in one call of a model's kernels.", _MODEL, ROWS),
         Family("inferir_batch_requests", "histogram", "Requests in one call of a model's kernels.", _MODEL, REQUESTS),
+        Family(
+            "inferir_batch_stage_seconds",
+            "counter",
+            "Time before, in and after a model's kernels, by the rows of the batch: up to so many.",
+            (*_MODEL, "stage", "rows"),
+        ),
+        Family(
+            "inferir_last_inference_timestamp_seconds",
+            "gauge",
+            "When a model answered last, in seconds since the epoch.",
+            _MODEL,
+            largest=True,
+        ),
         Family("inferir_kernel_seconds", "counter", "Time in a model's kernels.", _MODEL),
         Family("inferir_request_errors", "counter", "Requests that were answered by an error.", (*_MODEL, "code")),
         Family("inferir_failed_seconds", "counter", "Time of requests that were answered by an error.", _MODEL),
@@ -87,7 +111,7 @@ FAMILIES: dict[str, Family] = {
         Family("inferir_model_loads", "counter", "Versions loaded, or that could not be.", ("model", "result")),
         Family("inferir_model_load_seconds", "histogram", "Time to load a version.", ("stage",), LOAD_S),
         Family("inferir_model_unloads", "counter", "Versions that are gone.", ("model", "reason")),
-        Family("inferir_model_bytes", "gauge", "Bytes of a loaded version's tensors.", _MODEL),
+        Family("inferir_model_bytes", "gauge", "Bytes of a loaded version's tensors.", _MODEL, largest=True),
         Family("inferir_log_records_dropped", "counter", "Log records that were not written: the log was too slow."),
     ]
 }

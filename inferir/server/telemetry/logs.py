@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from inferir.server.observer import NoStart
 from inferir.server.telemetry.trace_context import TRACEPARENT, trace_id_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FLUSH_S = 0.1
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class JsonLog:
+class JsonLog(NoStart):
     """An observer that writes a line for every request, if `requests`, and for every change of models.
 
     stream   takes the lines, as bytes.
@@ -49,9 +50,6 @@ class JsonLog:
         self._ended = False
         self._thread = threading.Thread(target=self._write, name="inferir-log", daemon=True)
         self._thread.start()
-
-    def request_started(self, exchange: Exchange) -> None:
-        """Logged when it is answered."""
 
     def request_finished(self, exchange: Exchange) -> None:
         if self._requests:

@@ -1,20 +1,25 @@
 """Counting: what an observer is told becomes numbers.
 
-A request costs a few appends to lists. They are sorted into buckets with NumPy when FOLD_AT have gathered, or when
-someone asks: a histogram per stage would cost a request more than its model otherwise.
+A request costs two appends of plain numbers. They are sorted into buckets with NumPy when FOLD_AT have gathered, or
+when someone asks: a histogram per stage would cost a request more than its model otherwise.
+
+Everything is called on the event loop.
 """
 
 from __future__ import annotations
 
-import threading
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+import struct
+from array import array
+from collections.abc import Iterator
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from inferir.server.exchange import STAGES
-from inferir.server.telemetry.families import FAMILIES, MODEL_LIMIT, OTHER, Family
+from inferir.server.exchange import INFERENCE, STAGES
+from inferir.server.observer import NoStart
+from inferir.server.telemetry.families import BATCH_STAGES, FAMILIES, MODEL_LIMIT, OTHER, Family
 
 if TYPE_CHECKING:
     from inferir.server.exchange import Exchange
@@ -25,12 +30,13 @@ __all__ = ["Histogram", "Metrics"]
 #: So many that NumPy's fixed cost is small against theirs, so few that folding takes well under a millisecond.
 FOLD_AT = 512
 
+Floats: TypeAlias = npt.NDArray[np.float64]
+
 
 class Histogram:
     """One line of a family of histograms, or several with the same bounds: `width` values at every observation.
 
-    pending  observations that are not sorted yet: numbers, or sequences of `width` of them, which must not change.
-             Whoever appends to it calls `fold` at FOLD_AT.
+    pending  observations that are not sorted yet, `width` numbers each. Whoever appends to it calls `fold` at FOLD_AT.
     """
 
     __slots__ = ("_bounds", "_counts", "_sums", "pending")
@@ -39,23 +45,29 @@ class Histogram:
         self._bounds = np.asarray(bounds, np.float64)
         self._counts = np.zeros((width, len(self._bounds) + 1), np.int64)
         self._sums = np.zeros(width, np.float64)
-        self.pending: list[Any] = []
+        self.pending = array("d")
 
-    def observe(self, value: Any) -> None:
-        """Add a number, or a sequence of `width` numbers where that is not 1."""
-        self.pending.append(value)
-        if len(self.pending) >= FOLD_AT:
+    def observe(self, *values: float) -> None:
+        """Add `width` numbers."""
+        self.pending.extend(values)
+        if len(self.pending) >= FOLD_AT * len(self._sums):
             self.fold()
 
     def fold(self) -> None:
         """Sort what is pending into buckets."""
-        pending, self.pending = self.pending, []
-        values: npt.NDArray[np.float64] = np.array(pending, np.float64).reshape(-1, len(self._sums))
+        values = np.array(self.pending).reshape(-1, len(self._sums))
+        del self.pending[:]
+        self.add(values)
+
+    def add(self, values: Floats) -> None:
+        """Add observations, (n, width)."""
         self._sums += values.sum(axis=0)
         for position, column in enumerate(values.T):
-            # Buckets include their bound, as Prometheus' `le` says.
-            found = np.searchsorted(self._bounds, column, side="left")
-            self._counts[position] += np.bincount(found, minlength=self._counts.shape[1])
+            self._counts[position] += np.bincount(self.buckets(column), minlength=self._counts.shape[1])
+
+    def buckets(self, values: Floats) -> npt.NDArray[np.intp]:
+        """Which bucket each value is in. Buckets include their bound, as Prometheus' `le` says."""
+        return np.searchsorted(self._bounds, values, side="left")
 
     def values(self, position: int = 0) -> list[float]:
         """How many fell into each bucket (not cumulated), then their sum."""
@@ -64,10 +76,28 @@ class Histogram:
         return [*self._counts[position].tolist(), float(self._sums[position])]
 
 
+#: What a request leaves behind: seconds, rows of its batch, whether the batch was its own, seconds of each stage.
+_RECORD = struct.Struct(f"{3 + len(STAGES)}d")
+
+
+_FOLD_AT_NBYTES = FOLD_AT * _RECORD.size
+_pack = _RECORD.pack
+
+
 class _ModelSeries:
     """What is counted for each request and each batch of one version."""
 
-    __slots__ = ("batch_requests", "batch_rows", "duration", "kernel_s", "rows", "stages")
+    __slots__ = (
+        "_stage_s",
+        "batch_requests",
+        "batch_rows",
+        "duration",
+        "kernel_s",
+        "last_s",
+        "records",
+        "rows",
+        "stages",
+    )
 
     def __init__(self) -> None:
         self.duration = Histogram(FAMILIES["model_inference_duration_seconds"].bounds)
@@ -76,12 +106,42 @@ class _ModelSeries:
         self.batch_requests = Histogram(FAMILIES["inferir_batch_requests"].bounds)
         self.rows = 0
         self.kernel_s = 0.0
+        self.last_s = 0.0
+        self.records = bytearray()
+        self._stage_s = np.zeros((len(_BATCH_LABELS), len(_STAGE_COLUMNS)))
+
+    def fold(self) -> None:
+        """Sort the records into buckets."""
+        records = np.frombuffer(bytes(self.records)).reshape(-1, _RECORD.size // 8)
+        self.records.clear()
+        stages, own = records[:, 3:], records[:, 2] > 0.0
+        self.duration.add(records[:, :1])
+        self.stages.add(stages)
+        self.batch_rows.add(records[own, 1:2])
+        self.batch_requests.add(records[own, 2:3])
+        self.kernel_s += float(stages[own, INFERENCE].sum())
+        buckets = self.batch_rows.buckets(records[:, 1])
+        for k, columns in enumerate(_STAGE_COLUMNS):
+            seconds = stages[:, columns].sum(axis=1)
+            self._stage_s[:, k] += np.bincount(buckets, seconds, minlength=len(_BATCH_LABELS))
+
+    def batch_stage_lines(self) -> Iterator[tuple[list[str], list[float]]]:
+        """Labels `stage` and `rows`, and seconds; of batches that there were."""
+        for rows, per_stage in zip(_BATCH_LABELS, self._stage_s.tolist(), strict=True):
+            if any(per_stage):
+                for stage, seconds in zip(BATCH_STAGES, per_stage, strict=True):
+                    yield [stage, rows], [seconds]
 
 
-class Metrics:
+_STAGE_COLUMNS = [[STAGES.index(stage) for stage in stages] for stages in BATCH_STAGES.values()]
+#: A batch of more rows than the last bound has is in "+Inf".
+_BATCH_LABELS = [*(str(int(bound)) for bound in FAMILIES["inferir_batch_rows"].bounds), "+Inf"]
+
+
+class Metrics(NoStart):
     """An observer that counts. `snapshot` gives plain values, which another process can add to its own.
 
-    The three methods that every request passes through are written out: a call costs as much as what it would do.
+    What every request passes through is written out: a call costs as much as what it would do.
     """
 
     def __init__(self) -> None:
@@ -90,12 +150,8 @@ class Metrics:
         self._histograms: dict[tuple[str, tuple[str, ...]], Histogram] = {}
         self._numbers: dict[tuple[str, tuple[str, ...]], float] = {}
         self._known: set[tuple[str, str]] = set()
-        self._batches = threading.Lock()  # large ones run in threads, and say so there
 
     # -- events
-
-    def request_started(self, exchange: Exchange) -> None:
-        """Nothing is known yet that would be counted."""
 
     def request_finished(self, exchange: Exchange) -> None:
         seconds = monotonic() - exchange.started_s
@@ -104,16 +160,17 @@ class Metrics:
         http.pending.append(seconds)
         if len(http.pending) >= FOLD_AT:
             http.fold()
-        if status < 400 and exchange.rows:
+        rows = exchange.rows
+        if status < 400 and rows:
             series = self._models.get((exchange.model, exchange.version)) or self._series(
                 exchange.model, exchange.version
             )
-            series.rows += exchange.rows
-            series.duration.pending.append(seconds)
-            series.stages.pending.append(exchange.stages)
-            if len(series.stages.pending) >= FOLD_AT:
-                series.duration.fold()
-                series.stages.fold()
+            series.rows += rows
+            series.last_s = exchange.started_s
+            joined = exchange.batch_rows
+            series.records += _pack(seconds, joined or rows, not joined, *exchange.stages)
+            if len(series.records) >= _FOLD_AT_NBYTES:
+                series.fold()
         elif exchange.shed:
             self.add("inferir_requests_shed", (exchange.shed,))
         elif exchange.code:
@@ -123,13 +180,9 @@ class Metrics:
 
     def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
         series = self._models.get((model, version)) or self._series(model, version)
-        with self._batches:
-            series.kernel_s += seconds
-            series.batch_requests.pending.append(requests)
-            series.batch_rows.pending.append(rows)
-            if len(series.batch_rows.pending) >= FOLD_AT:
-                series.batch_requests.fold()
-                series.batch_rows.fold()
+        series.kernel_s += seconds
+        series.batch_requests.observe(requests)
+        series.batch_rows.observe(rows)
 
     def model_loaded(self, model: str, version: str, stages: dict[str, float], n_bytes: int) -> None:
         if len(self._known) < MODEL_LIMIT:
@@ -165,12 +218,13 @@ class Metrics:
             lines[name].append((list(key), histogram.values()))
         for (method, path, status), histogram in list(self._http.items()):
             lines["http_server_request_duration_seconds"].append(([method, path, str(status)], histogram.values()))
-        with self._batches:
-            self._model_lines(lines)
+        self._model_lines(lines)
         return {name: values for name, values in lines.items() if values}
 
     def _model_lines(self, lines: dict[str, list[tuple[list[str], list[float]]]]) -> None:
-        for (model, version), series in list(self._models.items()):
+        since_1970_s = time() - monotonic()
+        for (model, version), series in self._models.items():
+            series.fold()
             labels = [model, version]
             values = {
                 "model_inference_duration_seconds": series.duration.values(),
@@ -179,10 +233,15 @@ class Metrics:
                 "inferir_batch_requests": series.batch_requests.values(),
                 "inferir_kernel_seconds": [series.kernel_s],
             }
+            if series.last_s:
+                values["inferir_last_inference_timestamp_seconds"] = [since_1970_s + series.last_s]
             for name, numbers in values.items():
                 lines[name].append((labels, numbers))
             for position, stage in enumerate(STAGES):
                 lines["inferir_stage_duration_seconds"].append(([*labels, stage], series.stages.values(position)))
+            lines["inferir_batch_stage_seconds"] += [
+                ([*labels, *more], numbers) for more, numbers in series.batch_stage_lines()
+            ]
 
     # -- lines, made when they are first needed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,11 @@ class TestOpenInferenceProtocol:
                 assert stats["inference_stats"]["success"]["count"] == 1
                 assert stats["inference_stats"]["fail"]["count"] == 1
                 assert stats["inference_stats"]["compute_infer"]["ns"] > 0
+                assert abs(stats["last_inference"] / 1000 - time.time()) < 60
+                (size,) = stats["batch_stats"]  # one batch of 3 rows, in the bucket of up to 4
+                assert size["batch_size"] == 4
+                assert {size[part]["count"] for part in ("compute_input", "compute_infer", "compute_output")} == {1}
+                assert size["compute_infer"] == stats["inference_stats"]["compute_infer"]
             assert (await get(client, "/v2/models/lions/stats"))[0] == 404
 
         ask(test, CANCER)

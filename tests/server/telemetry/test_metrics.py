@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from inferir.server.replies import Reply
 from inferir.server.routes import Route
 from inferir.server.settings import Settings
 from inferir.server.telemetry import ServerTelemetry, create
-from inferir.server.telemetry.exposition import add_up
+from inferir.server.telemetry.exposition import add_up, remains
 from inferir.server.telemetry.families import FAMILIES, GAUGES, MODEL_LIMIT
 from inferir.server.telemetry.metrics import FOLD_AT, Histogram, Metrics
 
@@ -65,8 +66,8 @@ class TestHistogram:
 
     def test_several_values_at_once(self) -> None:
         histogram = Histogram([1.0, 2.0], width=2)
-        histogram.observe([0.5, 1.5])
-        histogram.observe([0.5, 2.5])
+        histogram.observe(0.5, 1.5)
+        histogram.observe(0.5, 2.5)
         assert histogram.values(0) == [2, 0, 0, 1.0]
         assert histogram.values(1) == [0, 1, 1, 4.0]
 
@@ -84,8 +85,9 @@ class TestText:
             made = telemetry()
             made.batch_run("churn", "1", 3, 2, 0.25)
             for answered in (
-                exchange(rows=2),
-                exchange(rows=1),
+                exchange(rows=2, batch_rows=3),
+                exchange(rows=1, batch_rows=3),
+                exchange(rows=20),
                 exchange(400, code="E003"),
                 exchange(503, code="SERVICE_OVERLOADED", shed="queue_full"),
             ):
@@ -103,15 +105,20 @@ class TestText:
         assert content_type.startswith("text/plain")
         found = samples(text)
         model = (("model", "churn"), ("version", "1"))
-        assert found["model_predictions_total", model] == 3 * workers
-        assert found["model_inference_duration_seconds_count", model] == 2 * workers
+        assert found["model_predictions_total", model] == 23 * workers
+        assert found["model_inference_duration_seconds_count", model] == 3 * workers
         stage = (*model[:1], ("stage", "queue"), *model[1:])
-        assert found["inferir_stage_duration_seconds_sum", stage] == pytest.approx(0.006 * workers)
-        assert found["inferir_stage_duration_seconds_count", stage] == 2 * workers
+        assert found["inferir_stage_duration_seconds_sum", stage] == pytest.approx(0.009 * workers)
+        assert found["inferir_stage_duration_seconds_count", stage] == 3 * workers
         assert found["inferir_requests_shed_total", (("reason", "queue_full"),)] == workers
         assert found["inferir_request_errors_total", (("code", "E003"), *model)] == workers
-        assert found["inferir_kernel_seconds_total", model] == 0.25 * workers
-        assert found["inferir_batch_rows_sum", model] == 3 * workers
+        assert found["inferir_kernel_seconds_total", model] == pytest.approx((0.25 + 0.005) * workers)
+        assert found["inferir_batch_rows_sum", model] == 23 * workers
+        assert found["inferir_batch_rows_count", model] == found["inferir_batch_requests_count", model] == 2 * workers
+        for rows, requests in (("4", 2), ("64", 1)):  # stages of 1, 2, ... 7 ms: the first, the second and the fourth
+            into = (*model[:1], ("rows", rows), ("stage", "compute_input"), *model[1:])
+            assert found["inferir_batch_stage_seconds_total", into] == pytest.approx(0.007 * requests * workers)
+        assert abs(found["inferir_last_inference_timestamp_seconds", model] - time.time()) < 60
         assert found["inferir_model_loads_total", (("model", "churn"), ("result", "ok"))] == workers
         assert found["inferir_model_loads_total", (("model", "churn"), ("result", "E001"))] == workers
         assert found["inferir_requests_in_flight", ()] == 3
@@ -121,6 +128,19 @@ class TestText:
         assert any(name == "inferir_build_info" for name, _ in found)
         assert found["process_cpu_seconds_total", ()] > 0
         assert found["process_resident_memory_bytes", ()] > 1e6
+
+    def test_what_was_counted_stays_when_a_process_is_gone(self) -> None:
+        gone, alive = telemetry(), telemetry()
+        for made in (gone, alive):
+            made.request_finished(exchange(rows=2))
+        kept = json.loads(json.dumps(remains([gone.snapshot(), remains([gone.snapshot()])])))
+        found = samples(alive.render([alive.snapshot(), kept], {}, "")[0])
+        model = (("model", "churn"), ("version", "1"))
+        assert found["model_predictions_total", model] == 6
+        assert found["model_inference_duration_seconds_count", model] == 3
+        assert found["inferir_model_bytes", model] == 1000
+        assert "process_resident_memory_bytes" not in kept["process"]
+        assert found["process_cpu_seconds_total", ()] > kept["process"]["process_cpu_seconds_total"] > 0
 
     def test_buckets_are_cumulative_and_end_with_all(self) -> None:
         for family in parse(self.text()[0].decode()):

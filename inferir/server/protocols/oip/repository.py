@@ -19,16 +19,12 @@ from inferir.server.protocols.oip.messages import LoadBody, RepositoryIndexBody,
 from inferir.server.replies import JSON, Reply, json_reply
 from inferir.server.routes import Route
 from inferir.server.telemetry.exposition import add_up
+from inferir.server.telemetry.families import BATCH_STAGES, FAMILIES
 
 __all__ = ["RepositoryHandlers", "index", "statistics"]
 
 #: Triton's parts of a request -> our stages.
-_PARTS: Mapping[str, tuple[str, ...]] = {
-    "queue": ("queue",),
-    "compute_input": ("deserialize", "validate", "preprocess"),
-    "compute_infer": ("inference",),
-    "compute_output": ("postprocess", "serialize"),
-}
+_PARTS: Mapping[str, tuple[str, ...]] = {"queue": ("queue",), **BATCH_STAGES}
 _NS = 1_000_000_000
 
 _BODIES: Mapping[type, msgspec.json.Decoder[Any]] = {
@@ -127,7 +123,7 @@ def _statistics_of(
     return {
         "name": labels[0],
         "version": labels[1],
-        "last_inference": 0,
+        "last_inference": int(number("inferir_last_inference_timestamp_seconds") * 1000),
         "inference_count": int(number("model_predictions")),
         "execution_count": histogram("inferir_batch_rows", labels)[0],
         "inference_stats": {
@@ -137,8 +133,31 @@ def _statistics_of(
             "cache_hit": duration(0, 0.0),
             "cache_miss": duration(0, 0.0),
         },
-        "batch_stats": [],
+        "batch_stats": _batch_stats(labels, total),
     }
+
+
+def _batch_stats(
+    labels: tuple[str, ...], total: Mapping[str, Mapping[tuple[str, ...], list[float]]]
+) -> list[dict[str, Any]]:
+    """By size of batch. Sizes are counted in buckets, and a batch is listed under the most rows that its bucket takes;
+    beyond the last bucket, under twice as many.
+    """
+    family = FAMILIES["inferir_batch_rows"]
+    bounds = [*map(int, family.bounds)]
+    seconds = total.get("inferir_batch_stage_seconds", {})
+    counts = total.get(family.name, {}).get(labels, [])[:-1]
+    return [
+        {
+            "batch_size": size,
+            **{
+                stage: {"count": int(count), "ns": int(seconds.get((*labels, stage, rows), [0.0])[0] * _NS)}
+                for stage in BATCH_STAGES
+            },
+        }
+        for size, rows, count in zip([*bounds, 2 * bounds[-1]], [*map(str, bounds), "+Inf"], counts, strict=False)
+        if count
+    ]
 
 
 def _decoded(body: bytes, kind: type) -> Any:

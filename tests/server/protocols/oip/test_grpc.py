@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -220,6 +221,10 @@ def test_statistics() -> None:
         await call("ModelInfer", infer_request(raw=[bytes(120)]))
         (stats,) = (await call("ModelStatistics", message("ModelStatisticsRequest")(name="breast_cancer"))).model_stats
         assert (stats.inference_count, stats.execution_count, stats.inference_stats.success.count) == (1, 1, 1)
+        assert abs(stats.last_inference / 1000 - time.time()) < 60
+        (size,) = stats.batch_stats
+        assert (size.batch_size, size.compute_infer.count, size.compute_output.count) == (1, 1, 1)
+        assert size.compute_infer.ns == stats.inference_stats.compute_infer.ns > 0
 
     talk(test, CANCER)
 

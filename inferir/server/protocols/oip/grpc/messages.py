@@ -119,6 +119,11 @@ MESSAGES: Mapping[str, tuple[str, ...]] = {
         "uint64 inference_count",
         "uint64 execution_count",
         "InferStatistics inference_stats",
+        "repeated InferBatchStatistics batch_stats",
+    ),
+    "InferBatchStatistics": (
+        "uint64 batch_size",
+        *(f"StatisticDuration {part}" for part in ("compute_input", "compute_infer", "compute_output")),
     ),
     "ModelStatisticsRequest": ("string name", "string version"),
     "ModelStatisticsResponse": ("repeated ModelStatistics model_stats",),

@@ -218,10 +218,16 @@ class GrpcServer:
                 inference_count=each["inference_count"],
                 execution_count=each["execution_count"],
             )
-            for part, duration in each["inference_stats"].items():
-                getattr(added.inference_stats, part).count = duration["count"]
-                getattr(added.inference_stats, part).ns = duration["ns"]
+            _set_durations(added.inference_stats, each["inference_stats"])
+            for size in each["batch_stats"]:
+                _set_durations(added.batch_stats.add(batch_size=size.pop("batch_size")), size)
         return _protobuf(response)
+
+
+def _set_durations(target: Any, durations: Mapping[str, Mapping[str, int]]) -> None:
+    for part, duration in durations.items():
+        getattr(target, part).count = duration["count"]
+        getattr(target, part).ns = duration["ns"]
 
 
 def _protobuf(response: Any) -> Reply:
