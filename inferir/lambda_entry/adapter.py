@@ -34,11 +34,11 @@ class PlannedModel:
         self.classes: tuple[Any, ...] = spec.classes
         self.faces = plan.faces
 
-    def answer(self, face: str, rows: memoryview, n_rows: int) -> memoryview:
-        """The answer `face` for row-major `rows`: (n_rows, width)."""
+    def answer(self, face: str, rows: memoryview, n_rows: int) -> list[list[Any]]:
+        """The answer `face` for each of the row-major `rows`."""
         matrix = np.frombuffer(rows, rows.format).reshape(n_rows, len(self.columns))
-        answer: Any = self._plan.run(face, matrix)
-        return memoryview(answer.view(answer.dtype.str[1:]))  # without the order of bytes, which `tolist` cannot read
+        answer: list[list[Any]] = self._plan.run(face, matrix).tolist()
+        return answer
 
 
 def from_bytes(data: bytes | bytearray | memoryview, backend: str) -> PlannedModel:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Call"]
 
+_NEVER = float("inf")
+
 
 class Call:
     """A call of a function; texts are empty where they did not come.
@@ -27,7 +29,9 @@ class Call:
 
     def remaining_ms(self, now_ms: float) -> float:
         """Time until the deadline, at least 0; infinite where there is none."""
-        return max(0.0, self.deadline_ms - now_ms) if self.deadline_ms else float("inf")
+        if not self.deadline_ms:
+            return _NEVER
+        return self.deadline_ms - now_ms if self.deadline_ms > now_ms else 0.0
 
     def log_keys(self) -> dict[str, Any]:
         """What log lines say of the event."""

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         @property
         def faces(self) -> Sequence[str]: ...
 
-        def answer(self, face: str, rows: memoryview[Any], n_rows: int) -> memoryview[Any]:
-            """(n_rows, width) for `rows`: flat, row-major, of format `typecode`."""
+        def answer(self, face: str, rows: memoryview[Any], n_rows: int) -> list[list[Any]]:
+            """The answer for each of `rows`, which are flat, row-major, of format `typecode`."""
 
 
 __all__ = ["LambdaBatchResponse", "LambdaHandler", "LambdaRequest", "LambdaResponse"]
@@ -112,6 +112,9 @@ class LambdaHandler:
         self.model = model
         self.counters = Counters()
         self.columns = PlainColumns([Column(*column) for column in model.columns], model.typecode)
+        self._memory = bytearray(self.columns.row_nbytes)
+        #: The row of a request for one.
+        self._row: memoryview[Any] = memoryview(self._memory).cast(self.columns.typecode)
         self.max_instances = max_instances
         #: Whether nothing has been answered yet.
         self.cold = True
@@ -202,11 +205,11 @@ class LambdaHandler:
 
     def _single(self, request: Request, remaining_ms: float) -> list[dict[str, Any]]:
         """The entry of a request for one row."""
-        row = self.columns.row(request.instances[0])
+        self.columns.write(request.instances[0], self._memory, 0)
         if remaining_ms <= self.row_s * 1e3:
             raise DeadlineError("an answer would come after the deadline")
         try:
-            return self.answers(row, 1, request.options)
+            return self.answers(self._row, 1, request.options)
         except InvalidInputError as error:
             raise InvalidInputError(_without_row(error)) from None
 
@@ -230,10 +233,9 @@ class LambdaHandler:
 
     def warm_up(self) -> None:
         """Answer a row of zeros, so that the first request finds code and memory in place."""
-        zeros = memoryview(bytearray(self.columns.row_nbytes)).cast(self.columns.typecode)
         for face in self.model.faces:
             try:
-                self.model.answer(face, zeros, 1)
+                self.model.answer(face, self._row, 1)
             except InvalidInputError:  # a model that takes no zeros is warm by now as well
                 continue
 
@@ -244,12 +246,13 @@ class LambdaHandler:
 
     def _one(self, request: LambdaRequest) -> dict[str, Any]:
         payload.check_model(request.model_id, self.model.name, self.model.version)
-        return self.answers(self.columns.row(request.features), 1, request.options)[0]
+        self.columns.write(request.features, self._memory, 0)
+        return self.answers(self._row, 1, request.options)[0]
 
     def answers(self, rows: memoryview[Any], n_rows: int, options: Options) -> list[dict[str, Any]]:
         """What is said about each row. Raises InvalidInputError where a kernel cannot take a row, TaskError (E008)."""
         model = self.model
-        lists: list[Any] = model.answer(self._face, rows, n_rows).tolist()
+        lists = model.answer(self._face, rows, n_rows)
         predictions: Sequence[Any]
         if self._has_labels:
             predictions = payload.labels(model.classes, lists)
@@ -259,7 +262,7 @@ class LambdaHandler:
         if options.needs_probabilities:
             if "probabilities" not in model.faces:
                 raise TaskError(f"a {model.task} model {model.name!r} has no probabilities")
-            probabilities = model.answer("probabilities", rows, n_rows).tolist()
+            probabilities = model.answer("probabilities", rows, n_rows)
         return payload.answers(predictions, probabilities, model.classes, options)
 
 

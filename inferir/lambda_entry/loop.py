@@ -46,40 +46,40 @@ def run(connection: Connection, function: Function) -> NoReturn:
 
 def answer(connection: Connection, function: Function, event: Invocation) -> None:
     """Answer one event: with a response, or with an error if there is none. Never with both."""
-    host, path = connection.host, f"invocation/{event.request_id}/"
+    host = connection.host
     try:
         body = _response(function, event)
     except Exception as error:
         document = protocol.error_document(str(error), type(error).__name__, stack_of(error), event.request_id)
-        request = protocol.post_error(host, path + "error", wire_type(error), document, event.echo)
+        request = protocol.post_error(host, event.path("error"), wire_type(error), document, event.echo)
     else:
-        if not isinstance(body, bytes):
-            head = protocol.post_streamed(host, path + "response", event.echo, body.content_type)
+        if not isinstance(body, str):
+            head = protocol.post_streamed(host, event.path("response"), event.echo, body.content_type)
             try:
                 _check(connection.stream(head, body, body.end), function)
             except ConnectionLostError as error:  # whoever was to read it has gone; whether Lambda has, `next` will say
                 function.logger.write("WARN", "loop:answer", str(error))
             return
-        request = protocol.post(host, path + "response", body, event.echo)
+        request = protocol.post(host, event.path("response"), body, event.echo)
         if len(body) > MAX_RESPONSE_BYTES:
-            request = _too_large(host, path + "error", event, len(body))
+            request = _too_large(host, event, len(body))
     _check(connection.exchange(request), function)
 
 
 def _response(function: Function, event: Invocation) -> Any:
-    """The body of the answer: bytes, or a stream of them."""
+    """The body of the answer: a text, or a stream of bytes."""
     try:
         value = jsontext.loads(event.body)
     except ValueError as error:
         raise UnmarshalError(str(error)) from None
     value = function.respond(value, event)
-    return value if hasattr(value, "content_type") else jsontext.dumps(value).encode("ascii")
+    return value if hasattr(value, "content_type") else jsontext.dumps(value)
 
 
-def _too_large(host: str, path: str, event: Invocation, length: int) -> bytes:
+def _too_large(host: str, event: Invocation, length: int) -> bytes:
     text = f"expected a response of at most {MAX_RESPONSE_BYTES} bytes, got {length}"
     document = protocol.error_document(text, "Function.ResponseSizeTooLarge", [], event.request_id)
-    return protocol.post_error(host, path, "Function.ResponseSizeTooLarge", document, event.echo)
+    return protocol.post_error(host, event.path("error"), "Function.ResponseSizeTooLarge", document, event.echo)
 
 
 def _check(reply: Reply, function: Function) -> None:

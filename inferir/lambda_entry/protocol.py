@@ -69,13 +69,12 @@ def get(host: str, what: str) -> bytes:
     return f"GET {_PATH}{what} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: inferir\r\n\r\n".encode("ascii")
 
 
-def post(host: str, what: str, body: bytes, headers: str = "") -> bytes:
-    """A request that delivers `body`. `headers` are whole lines."""
-    head = (
+def post(host: str, what: str, text: str, headers: str = "") -> bytes:
+    """A request that delivers a JSON text, which is ASCII. `headers` are whole lines."""
+    return (
         f"POST {_PATH}{what} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: inferir\r\n"
-        f"Content-Type: application/json\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode("latin-1") + body
+        f"Content-Type: application/json\r\n{headers}Content-Length: {len(text)}\r\n\r\n{text}"
+    ).encode("latin-1")
 
 
 def post_error(host: str, what: str, error_type: str, document: dict[str, Any], headers: str = "") -> bytes:
@@ -84,7 +83,7 @@ def post_error(host: str, what: str, error_type: str, document: dict[str, Any], 
     cause = xray_cause(document)
     if cause:
         headers += f"Lambda-Runtime-Function-XRay-Error-Cause: {cause}\r\n"
-    return post(host, what, jsontext.dumps(document).encode("ascii"), headers)
+    return post(host, what, jsontext.dumps(document), headers)
 
 
 def post_streamed(host: str, what: str, headers: str, content_type: str) -> bytes:
@@ -134,7 +133,7 @@ def xray_cause(document: dict[str, Any]) -> str:
 class Invocation(Call):
     """An event and what came with it."""
 
-    __slots__ = ("body", "headers", "invocation_id")
+    __slots__ = ("body", "echo", "headers")
 
     streams = True
 
@@ -146,8 +145,14 @@ class Invocation(Call):
         deadline_ms = int(deadline) if deadline.isdecimal() else 0
         arn, trace_id = said("lambda-runtime-invoked-function-arn", ""), said("lambda-runtime-trace-id", "")
         Call.__init__(self, request_id, deadline_ms, arn, trace_id)
-        self.invocation_id = said("lambda-runtime-invocation-id", "")
         self.headers, self.body = headers, body
+        invocation_id = said("lambda-runtime-invocation-id")
+        #: The header line that an answer has to carry, if any.
+        self.echo = f"Lambda-Runtime-Invocation-Id: {invocation_id}\r\n" if invocation_id else ""
+
+    def path(self, what: str) -> str:
+        """Where an answer goes: "response" or "error"."""
+        return f"invocation/{self.request_id}/{what}"
 
     @property
     def client_context(self) -> str:
@@ -164,11 +169,6 @@ class Invocation(Call):
     @property
     def content_type(self) -> str:
         return self.headers.get("content-type", "")
-
-    @property
-    def echo(self) -> str:
-        """The header line that an answer has to carry, if any."""
-        return f"Lambda-Runtime-Invocation-Id: {self.invocation_id}\r\n" if self.invocation_id else ""
 
 
 class Reply:
@@ -214,13 +214,15 @@ class ReplyReader:
             reply = self._reply = self._read_head(head.decode("latin-1"))
             self._buffer = rest
         if self._length is not None:
-            done = len(self._buffer) >= self._length
+            if len(self._buffer) >= self._length:
+                reply.body = bytes(self._buffer[: self._length])
+                return reply
         elif self._chunks is not None:
-            done = self._read_chunks()
-        else:
-            done = not data
-        if done:
-            reply.body = self._body()
+            if self._read_chunks():
+                reply.body = bytes(self._chunks)
+                return reply
+        elif not data:
+            reply.body = bytes(self._buffer)
             return reply
         if not data:
             raise ProtocolError("expected the rest of an HTTP response, got the end of the connection")
@@ -230,9 +232,10 @@ class ReplyReader:
 
     def _read_head(self, head: str) -> Reply | None:
         """The response that begins, or None for what is said before it (1xx)."""
-        if "\r\n " in head or "\r\n\t" in head:  # a value that goes on in the next line: obsolete, and still allowed
+        if "\r\n " in head or "\t" in head:  # a value that goes on in the next line: obsolete, and still allowed
             head = head.replace("\r\n ", " ").replace("\r\n\t", " ")
-        first, *lines = head.split("\r\n")
+        lines = head.split("\r\n")
+        first = lines.pop(0)
         status = first[9:12]
         if not first.startswith("HTTP/1.") or not status.isdecimal():
             raise ProtocolError(f"expected an HTTP/1 response, got {head[:100]!r}")
@@ -242,13 +245,14 @@ class ReplyReader:
         for line in lines:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
-        reusable = first[7] != "0" and "close" not in headers.get("connection", "").lower()
+        length, reusable = headers.get("content-length"), first[7] != "0"
+        if "connection" in headers and "close" in headers["connection"].lower():
+            reusable = False
         if status in ("204", "304"):
             self._length = 0
-        elif "chunked" in headers.get("transfer-encoding", "").lower():
+        elif "transfer-encoding" in headers and "chunked" in headers["transfer-encoding"].lower():
             self._chunks = bytearray()
-        elif "content-length" in headers:
-            length = headers["content-length"]
+        elif length is not None:
             if not length.isdecimal():
                 raise ProtocolError(f"expected a Content-Length in digits, got {length!r}")
             self._length = int(length)
@@ -279,8 +283,3 @@ class ReplyReader:
             at = start + size + 2
         self._buffer = buffer[at:]
         return done
-
-    def _body(self) -> bytes:
-        if self._chunks is not None:
-            return bytes(self._chunks)
-        return bytes(self._buffer if self._length is None else self._buffer[: self._length])

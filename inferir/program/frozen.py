@@ -162,8 +162,8 @@ class FrozenModel:
         #: "d" or "f": format of the rows that `answer` takes.
         self.typecode: str = _CODES[programs[self.faces[0]][0][0][0]]
 
-    def answer(self, face: str, rows: memoryview, n_rows: int) -> memoryview:
-        """The answer for `rows`, flat, row-major, of format `typecode`: (n_rows, width), of format "q", "f" or "d".
+    def answer(self, face: str, rows: memoryview, n_rows: int) -> list[list[Any]]:
+        """The answer for each of `rows`, which are flat, row-major, of format `typecode`.
 
         Safe to call from several threads. Raises TaskError (E008) for an answer that the model has not, DimensionError
         (E003), and InvalidInputError (E006) with the row's number where a kernel cannot take a row.
@@ -195,13 +195,15 @@ class FrozenModel:
 class _PlainFrame(Frame):
     """A frame whose buffers can be seen as memoryviews."""
 
-    __slots__ = ("_call", "_code", "_input", "_output", "_width", "_width_in")
+    __slots__ = ("_call", "_input", "_matrix", "_output", "_width", "_width_in")
 
     def prepare(self, library: Library) -> None:
         self._call = library.bind(self.steps_address, len(self.notes))
-        self._input, self._output = self.view(0), self.view(self.result)
-        self._width_in, self._width = self.buffers[0][1][1], self.buffers[self.result][1][1]
-        self._code: Any = self._output.format
+        self._input, self._width_in = self.view(0), self.buffers[0][1][1]
+        self._output, self._width = self.view(self.result), self.buffers[self.result][1][1]
+        code: Any = self._output.format
+        #: The same, row after row.
+        self._matrix: Any = self._output.cast("B").cast(code, (self.capacity, self._width))
 
     def view(self, buffer: int) -> memoryview:
         """The whole buffer, flat."""
@@ -213,17 +215,15 @@ class _PlainFrame(Frame):
         view: memoryview = memoryview(self.owner)[begin : begin + nbytes].cast(_CODES[dtype])
         return view
 
-    def answer(self, rows: memoryview, n_rows: int) -> memoryview:
+    def answer(self, rows: memoryview, n_rows: int) -> list[list[Any]]:
         if n_rows == self.capacity:
-            answer = self._run(rows, n_rows, 0)
-        else:
-            step, width = self.capacity, self._width_in
-            chunks = ((k, rows[k * width : (k + step) * width]) for k in range(0, n_rows, step))
-            answer = b"".join(self._run(chunk, min(step, n_rows - k), k) for k, chunk in chunks)
-        view = memoryview(answer)
-        return view.cast(self._code, (n_rows, self._width)) if answer else view.cast(self._code)
+            return self._run(rows, n_rows, 0)
+        step, width, answer = self.capacity, self._width_in, []
+        for k in range(0, n_rows, step):
+            answer += self._run(rows[k * width : (k + step) * width], min(step, n_rows - k), k)
+        return answer
 
-    def _run(self, rows: memoryview, n_rows: int, first: int) -> bytes:
+    def _run(self, rows: memoryview, n_rows: int, first: int) -> list[list[Any]]:
         """The answers for at most `capacity` rows, of which the first has the number `first`."""
         if n_rows != self._rows:
             self.resize(n_rows)
@@ -234,7 +234,11 @@ class _PlainFrame(Frame):
             position = self.view(note)[0]
             problem = row_error(position, self.view(source)[position], columns, expected)
             raise InvalidInputError(f"row {first + problem.row}, {problem.text}")
-        return self._output[: n_rows * self._width].tobytes()
+        if n_rows == self.capacity:
+            answer: list[list[Any]] = self._matrix.tolist()
+            return answer
+        width, numbers = self._width, self._output[: n_rows * self._width].tolist()
+        return [numbers[k : k + width] for k in range(0, len(numbers), width)]
 
 
 def _check(view: memoryview, nbytes: int, crc: bytes) -> None:

@@ -126,7 +126,7 @@ class PlainColumns:
         Raises DimensionError (E003) for a wrong number or missing names of columns and InvalidInputError (E006) for a
         value of the wrong kind.
         """
-        cells = self._cells(features)
+        cells = features if type(features) is list and len(features) == self.width else self._cells(features)
         if self._codes:
             cells = self._coded(cells)
         try:
@@ -137,17 +137,10 @@ class PlainColumns:
                 numbers, self.typecode
             )
 
-    def row(self, features: Any) -> memoryview[Any]:
-        """One row by itself, flat, of the format `typecode`. Raises as `write` does."""
-        memory = bytearray(self.row_nbytes)
-        self.write(features, memory, 0)
-        return memoryview(memory).cast(self.typecode)
-
     def _cells(self, features: Any) -> list[Any]:
+        """The cells of anything else than a list of the right length."""
         if type(features) is list:
-            if len(features) != self.width:
-                raise DimensionError(f"expected {self.width} features, got {len(features)}")
-            return features
+            raise DimensionError(f"expected {self.width} features, got {len(features)}")
         if type(features) is not dict:
             raise InvalidInputError(
                 f"features: expected a list, or an object by column name, got {short_repr(features)}"

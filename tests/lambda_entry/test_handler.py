@@ -123,7 +123,7 @@ def test_what_would_be_late_at_the_fastest_pace_is_not_begun_and_what_turns_out_
     class Slow(Line):
         calls = 0
 
-        def answer(self, face: str, rows: memoryview[Any], n_rows: int) -> memoryview[Any]:
+        def answer(self, face: str, rows: memoryview[Any], n_rows: int) -> list[list[Any]]:
             self.calls += 1
             time.sleep(0.02)
             return super().answer(face, rows, n_rows)
@@ -154,7 +154,7 @@ def test_a_model_without_predictions_answers_with_what_it_makes() -> None:
 
 def test_warming_up_is_no_answer_and_survives_a_model_that_refuses_zeros(line: LambdaHandler) -> None:
     class Refusing(Line):
-        def answer(self, face: str, rows: memoryview[Any], n_rows: int) -> memoryview[Any]:
+        def answer(self, face: str, rows: memoryview[Any], n_rows: int) -> list[list[Any]]:
             raise InvalidInputError("row 0, no zeros")
 
     LambdaHandler(Refusing()).warm_up()
