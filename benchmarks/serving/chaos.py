@@ -1,9 +1,10 @@
 """What may go wrong, for as long as you like: `python -m benchmarks.serving.chaos [--seconds 600]`.
 
 Two workers answer 500 requests a second while, in turns and all the time: a worker is killed, the model is replaced by
-another, by rubbish, by half of itself, clients send a byte a second, a thousand connections are idle, and more is asked
-than can be answered. At the end: no wrong answer, no answer that never came but those a killed worker had in hand, and
-no more memory than after the first minute.
+another, by rubbish, by half of itself, clients send a byte a second, a thousand connections are idle, bodies are too
+large, and more is asked than can be answered. At the end: no wrong answer, no answer that never came but those a killed
+worker had in hand, and no more memory in a worker than after the first minute: `worker_mib` is that of the largest one,
+every half minute. The model has 4 MiB, so that one which is not let go shows.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks.serving.load import closed_loop, open_loop, post
 from tests.server.serving import Process, linear_model, process
 
 RATE = 500
+_LOOK_S = 30.0
 
 
 class Chaos:
@@ -37,7 +39,7 @@ class Chaos:
     async def trouble(self, seconds: float) -> None:
         end_s = asyncio.get_running_loop().time() + seconds
         ways: list[Callable[[], Any]] = [self.kill, self.replace, self.rubbish, self.half, self.dawdle, self.idle]
-        ways.append(self.overload)
+        ways += [self.too_large, self.overload]
         while asyncio.get_running_loop().time() < end_s:
             way = random.choice(ways)
             self.made[way.__name__] = self.made.get(way.__name__, 0) + 1
@@ -51,7 +53,7 @@ class Chaos:
 
     async def replace(self) -> None:
         self._version += 1
-        await asyncio.to_thread(linear_model, self._model, version=str(self._version), intercept=self._version)
+        await asyncio.to_thread(write_model, self._model, self._version)
 
     async def rubbish(self) -> None:
         self._model.write_bytes(os.urandom(5000))
@@ -77,13 +79,36 @@ class Chaos:
         for _, writer in opened:
             writer.close()
 
+    async def too_large(self) -> None:
+        for _ in range(50):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._served.port)
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(5):
+                    writer.write(b"80000\r\n" + bytes(0x80000) + b"\r\n")
+                    await writer.drain()
+                await reader.read(100)
+            writer.close()
+
     async def overload(self) -> None:
         request = post("/predict", b'{"features": [0, 0]}')
         await closed_loop(self._served.port, request, connections=300, seconds=5.0)
 
-    def memory_bytes(self) -> int:
-        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._served.workers()]
-        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+    async def memory(self, seconds: float) -> list[float]:
+        """MiB that the largest worker has, every half minute."""
+        found = []
+        for _ in range(max(1, int(seconds / _LOOK_S))):
+            await asyncio.sleep(_LOOK_S)
+            pages = []
+            for pid in self._served.workers():
+                with contextlib.suppress(OSError):  # it was killed
+                    pages.append(int(Path(f"/proc/{pid}/statm").read_text().split()[1]))
+            found.append(round(max(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1))
+        return found
+
+
+def write_model(path: Path, version: int) -> None:
+    linear_model(path, version=str(version), intercept=version, pad_bytes=2**22)
 
 
 async def run(served: Process, model: Path, seconds: float) -> dict[str, Any]:
@@ -97,14 +122,12 @@ async def run(served: Process, model: Path, seconds: float) -> dict[str, Any]:
         keep=10**8,
         reconnect=True,
     )
-    before = chaos.memory_bytes()
-    result, _ = await asyncio.gather(load, chaos.trouble(seconds))
+    result, _, worker_mib = await asyncio.gather(load, chaos.trouble(seconds), chaos.memory(seconds))
     answers = [json.loads(sample) for sample in result.samples]
     return {
         "trouble": chaos.made,
         "wrong": sum(answer["prediction"] != float(answer["model_version"]) for answer in answers),
-        "memory_before_bytes": before,
-        "memory_after_bytes": chaos.memory_bytes(),
+        "worker_mib": worker_mib,
         **result.plain(),
     }
 
@@ -115,8 +138,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "m.apr"
-        linear_model(model, version="0")
-        options = ("--workers", 2, "--watch-s", "0.2", "--backend", "reference")
+        write_model(model, 0)
+        options = ("--workers", 2, "--watch-s", "0.2", "--max-body-bytes", 2**20)
         with process(Path(folder) / "log", model, *options) as served:
             print(json.dumps(asyncio.run(run(served, model, arguments.seconds))))  # noqa: T201 - a script
 

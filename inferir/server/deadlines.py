@@ -2,9 +2,9 @@
 
     X-Request-Timeout-Ms               ours
     X-Envoy-Expected-Rq-Timeout-Ms     what Envoy will wait, where it stands in front
-    grpc-timeout                       of gRPC: "100m" is 100 ms
 
-The server's own timeout is the longest that anybody is let wait; a client can only ask for less.
+gRPC's own `grpc-timeout` is read by its library. The server's timeout is the longest that anybody is let wait; a client
+can only ask for less.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from typing import Any
 from inferir.errors import InvalidInputError
 from inferir.server.exchange import Exchange
 
-__all__ = ["deadline_of", "grpc_timeout", "tighten"]
+__all__ = ["deadline_of", "tighten"]
 
 _MILLISECONDS = ("X-Request-Timeout-Ms", "X-Envoy-Expected-Rq-Timeout-Ms")
-_GRPC_UNITS: Mapping[str, float] = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-#: The gRPC protocol allows this many digits.
-_GRPC_DIGITS = 8
 
 
 def deadline_of(headers: Mapping[str, Any], started_s: float, timeout_s: float) -> float:
@@ -40,14 +37,6 @@ def _milliseconds(name: str, text: str) -> float:
     if not seconds >= 0.0 or not text.isascii():
         raise InvalidInputError(f"{name}: expected a number of milliseconds, got {text[:40]!r}")
     return seconds
-
-
-def grpc_timeout(text: str) -> float:
-    """Seconds in a grpc-timeout. Raises InvalidInputError (E006)."""
-    digits, unit = text[:-1], text[-1:]
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _GRPC_DIGITS and unit in _GRPC_UNITS):
-        raise InvalidInputError(f"grpc-timeout: expected up to 8 digits and one of H M S m u n, got {text[:40]!r}")
-    return int(digits) * _GRPC_UNITS[unit]
 
 
 def tighten(exchange: Exchange, timeout_s: float) -> None:

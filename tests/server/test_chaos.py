@@ -105,6 +105,23 @@ def test_idle_and_slow_connections_hold_up_nobody(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_connection_that_says_nothing_is_closed(tmp_path: Path) -> None:
+    path = linear_model(tmp_path / "m.apr")
+
+    async def main() -> None:
+        async with serving(path, keepalive_s=0.5) as (_, url):
+            port = int(url.rpartition(":")[2])
+            silent, writer = await asyncio.open_connection("127.0.0.1", port)
+            answered, second = await asyncio.open_connection("127.0.0.1", port)
+            second.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            for reader in (silent, answered):
+                await asyncio.wait_for(reader.read(), 10)  # to its end
+            writer.close()
+            second.close()
+
+    asyncio.run(main())
+
+
 def test_memory_is_flat(tmp_path: Path) -> None:
     """Requests of every kind, bad ones too, and swaps: what is held after a while is what was held before."""
     path = linear_model(tmp_path / "m.apr", pad_bytes=2**22)

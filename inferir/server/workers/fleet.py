@@ -164,10 +164,6 @@ class Fleet:
 
     # -- all of them
 
-    async def gather(self, name: str) -> list[Any]:
-        """What every worker gives for a call; those that are gone give nothing."""
-        return [each for each in await self._all(name) if not isinstance(each, Exception)]
-
     async def _all(self, name: str, /, **arguments: Any) -> list[Any]:
         """What each worker gave, or its error; those that are gone are left out."""
         calls: Iterable[Awaitable[Any]] = [member.call(name, **arguments) for member in self._members]

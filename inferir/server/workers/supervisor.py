@@ -16,6 +16,7 @@ from typing import Any
 from inferir.server.auth import Keys
 from inferir.server.run import open_socket, url_of
 from inferir.server.settings import Settings
+from inferir.server.telemetry.exposition import remains
 from inferir.server.watcher import Watcher
 from inferir.server.workers.fleet import Fleet
 from inferir.server.workers.link import Link, LostError
@@ -26,8 +27,9 @@ __all__ = ["Supervisor"]
 
 _log = logging.getLogger("inferir.server")
 
-#: Every worker is asked whether it lives, and has this long to say so.
-_PING_EVERY_S, _PING_WITHIN_S = 2.0, 10.0
+#: Every worker is asked what it has counted so often, and has this long to say so. What it counted after the last time
+#: is lost when it dies.
+_LOOK_EVERY_S, _LOOK_WITHIN_S = 2.0, 10.0
 
 #: After its time to stop, a worker has this long until it is killed.
 _KILL_AFTER_S = 5.0
@@ -42,6 +44,7 @@ class Supervisor:
         self._fleet = Fleet(settings.memory_limit_bytes)
         self._slots = [_Slot(number) for number in range(settings.workers)]
         self._sockets: list[socket.socket] = []
+        self._gone: dict[str, Any] = remains([])
         self._watcher = Watcher(settings.models, self._fleet.load, self._fleet.forget)
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -116,6 +119,8 @@ class Supervisor:
         while True:
             await slot.running
             self._fleet.leave(slot.link)
+            if slot.told is not None:
+                self._gone, slot.told = remains([self._gone, slot.told["telemetry"]]), None
             await asyncio.get_running_loop().run_in_executor(None, slot.process.join)
             if self._stopping.is_set():
                 return
@@ -145,9 +150,9 @@ class Supervisor:
     async def _look_after(self, slot: _Slot) -> None:
         """A worker that lives and does not answer is worse than a dead one: it is made one, and so replaced."""
         while True:
-            await asyncio.sleep(_PING_EVERY_S)
+            await asyncio.sleep(_LOOK_EVERY_S)
             try:
-                await asyncio.wait_for(slot.link.call("ping"), _PING_WITHIN_S)
+                slot.told = await asyncio.wait_for(slot.link.call("snapshot"), _LOOK_WITHIN_S)
             except LostError:
                 continue
             except asyncio.TimeoutError:
@@ -164,7 +169,14 @@ class Supervisor:
         return None
 
     async def _snapshots(self) -> list[Any]:
-        return await self._fleet.gather("snapshot")
+        """Of every worker, and what was counted by those that are gone."""
+
+        async def ask(slot: _Slot) -> None:
+            with contextlib.suppress(LostError):
+                slot.told = await slot.link.call("snapshot")
+
+        await asyncio.gather(*map(ask, self._slots))
+        return [*(slot.told for slot in self._slots if slot.told), {"telemetry": self._gone, "gauges": {}}]
 
     # -- the end
 
@@ -192,12 +204,13 @@ class Supervisor:
 
 
 class _Slot:
-    """A place for a worker. `process`, `link` and `running` are those of the latest one."""
+    """A place for a worker. `process`, `link` and `running` are those of the latest one, `told` its last snapshot."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.restarts = Restarts()
         self.started_s = 0.0
+        self.told: dict[str, Any] | None = None
         self.process: Any = None
         self.link: Link
         self.running: asyncio.Future[None]

@@ -54,7 +54,6 @@ class _Worker:
                 "listen": self._listen,
                 "release": self._release,
                 "stop": self._stop,
-                "ping": lambda: None,
             }
         )
         self._stopping = asyncio.Event()

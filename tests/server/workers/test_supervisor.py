@@ -67,6 +67,28 @@ def test_both_answer_and_metrics_are_their_sum(served: Process) -> None:
     assert "inferir_workers 2.0" in text
 
 
+def predicted(served: Process) -> float:
+    text = call(served, "/metrics")[1]
+    return sum(map(float, re.findall(r"^model_predictions_total\{.*\} (\S+)", text, re.MULTILINE)))
+
+
+def test_what_a_dead_worker_counted_is_not_lost(served: Process) -> None:
+    before = served.workers()
+    for _ in range(30):
+        assert call(served, "/predict", BODY)[0] == 200
+    counted = predicted(served)
+    assert counted >= 30
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+        end_s = time.monotonic() + 20
+        while pid in served.workers() or len(served.workers()) < 2:
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+        answers(served, call(served, "/predict", BODY)[1]["prediction"])
+        assert predicted(served) > counted
+        assert "inferir_workers 2.0" in call(served, "/metrics")[1]
+
+
 def test_tensors_are_there_once(served: Process) -> None:
     """Both workers map the supervisor's copy, and their own memory does not hold another."""
     workers = served.workers()

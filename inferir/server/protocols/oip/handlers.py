@@ -9,10 +9,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from inferir import __version__
-from inferir.errors import UnknownModelError
 from inferir.server.dataplane import Answers
 from inferir.server.deadlines import tighten
-from inferir.server.errors import NotReadyError
 from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
 from inferir.server.parts import Parts
 from inferir.server.protocols.oip import rest
@@ -122,12 +120,7 @@ class OipHandlers:
 
     def resolve(self, exchange: Exchange, name: str, number: str) -> ModelVersion:
         """The version `number` of a model, or with "" the one that answers for it. Raises as `find`."""
-        try:
-            return self._parts.plane.resolve(exchange, f"{name}@{number}" if number else name)
-        except UnknownModelError:
-            if not number and name in self._parts.admin.sources():
-                raise NotReadyError(f"model {name!r} is not loaded") from None
-            raise
+        return self._parts.plane.resolve(exchange, f"{name}@{number}" if number else name)
 
     # -- inference
 
