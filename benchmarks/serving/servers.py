@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def installed(name: str) -> bool:
 def ours(model: Path, port: int, *options: str, core: int | None = 0) -> Iterator[Server]:
     """`inferir serve`."""
     command = [sys.executable, "-m", "inferir", "serve", str(model), "--port", str(port), *options]
-    with _started("inferir", command, port, "/ready", core) as server:
+    with started("inferir", command, port, core) as server:
         yield server
 
 
@@ -79,30 +80,35 @@ def ours(model: Path, port: int, *options: str, core: int | None = 0) -> Iterato
 def rival(name: str, model: Path, port: int, core: int | None = 0) -> Iterator[Server]:
     put = {"PORT": str(port), "MODEL": str(model)}
     command = [put.get(word, word) for word in RIVALS[name][1]]
-    with _started(name, command, port, "/health", core) as server:
+    with started(name, command, port, core) as server:
         yield server
 
 
 @contextmanager
-def _started(name: str, command: list[str], port: int, path: str, core: int | None) -> Iterator[Server]:
+def started(name: str, command: list[str], port: int, core: int | None) -> Iterator[Server]:
+    """A command that answers POST /predict once it is ready."""
     pin = ["taskset", "-c", str(core)] if core is not None else []
     threads = {"OMP_NUM_THREADS": "1"} if core is not None else {}
     with subprocess.Popen([*pin, *command], env={**os.environ, **threads}, stderr=subprocess.DEVNULL) as process:
         try:
-            _wait(process, port, path)
+            _wait(process, port)
             yield Server(name, port, process.pid)
         finally:
             process.terminate()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, path: str) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     end_s = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end_s:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1).close()
+            ask(port, "/predict", {"features": features()[0]})
             return
+        except urllib.error.HTTPError as error:
+            if error.code != 503:  # other models have other columns
+                return
         except OSError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     raise RuntimeError(f"{process.args}: did not start")
 
 
