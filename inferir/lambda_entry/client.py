@@ -10,7 +10,7 @@ from __future__ import annotations
 import _socket
 from time import sleep
 
-from inferir.lambda_entry.protocol import ProtocolError, Reply, ReplyReader, chunk
+from inferir.lambda_entry.protocol import ProtocolError, Reply, chunk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ class Connection:
 
     @staticmethod
     def _receive(connection: _socket.socket) -> Reply:
-        reader = ReplyReader()
-        reply = reader.feed(connection.recv(_RECEIVE_BYTES))
-        while reply is None:
-            reply = reader.feed(connection.recv(max(_RECEIVE_BYTES, min(reader.wanted, _LARGE_BYTES))))
+        reply, size = Reply(), _RECEIVE_BYTES
+        while not reply.feed(connection.recv(size)):
+            size = max(_RECEIVE_BYTES, min(reply.wanted, _LARGE_BYTES))
         return reply

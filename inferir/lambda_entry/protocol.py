@@ -31,7 +31,6 @@ __all__ = [
     "Invocation",
     "ProtocolError",
     "Reply",
-    "ReplyReader",
     "chunk",
     "error_document",
     "get",
@@ -172,29 +171,28 @@ class Invocation(Call):
 
 
 class Reply:
-    """An HTTP response; its headers by lower-case name. `reusable`: the connection may carry another request."""
+    """One HTTP response, read out of the bytes of a connection, however they are cut.
 
-    __slots__ = ("body", "headers", "reusable", "status")
+    reply.feed(data)   whether all of it is there; raises ProtocolError
+    reply.feed(b"")    the connection was closed
+    reply.wanted       bytes that are still missing, where that is known
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes, reusable: bool) -> None:
-        self.status, self.headers, self.body, self.reusable = status, headers, body, reusable
-
-
-class ReplyReader:
-    """One HTTP response out of the bytes of a connection, however they are cut.
-
-    reader.feed(data)   the Reply, or None while there is more to come; raises ProtocolError
-    reader.feed(b"")    the connection was closed
-    reader.wanted       bytes that are still missing, where that is known
+    status    0 as long as its head is not there.
+    headers   by lower-case name.
+    reusable  whether the connection may carry another request.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_length", "_reply")
+    __slots__ = ("_buffer", "_chunks", "_length", "body", "headers", "reusable", "status")
+
+    headers: dict[str, str]
 
     def __init__(self) -> None:
+        self.status = 0
+        self.body = b""
+        self.reusable = False
         #: What came and was not read yet.
         self._buffer: bytes | bytearray = b""
-        #: Without its body, once the head was read; then the body has a length, or chunks, or goes on until the end.
-        self._reply: Reply | None = None
+        #: The body has a length, or chunks, or goes on until the connection is closed.
         self._length: int | None = None
         self._chunks: bytearray | None = None
 
@@ -202,36 +200,35 @@ class ReplyReader:
     def wanted(self) -> int:
         return max(0, self._length - len(self._buffer)) if self._length is not None else 0
 
-    def feed(self, data: bytes) -> Reply | None:
+    def feed(self, data: bytes) -> bool:
         self._buffer += data
-        reply = self._reply
-        while reply is None:
+        while not self.status:
             head, separator, rest = self._buffer.partition(b"\r\n\r\n")
             if not separator:
                 if not data or len(head) > _MAX_HEAD_BYTES:
                     raise ProtocolError(f"expected the head of an HTTP response, got {bytes(head[:100])!r}")
-                return None
-            reply = self._reply = self._read_head(head.decode("latin-1"))
+                return False
+            self._read_head(head.decode("latin-1"))
             self._buffer = rest
         if self._length is not None:
             if len(self._buffer) >= self._length:
-                reply.body = bytes(self._buffer[: self._length])
-                return reply
+                self.body = bytes(self._buffer[: self._length])
+                return True
         elif self._chunks is not None:
             if self._read_chunks():
-                reply.body = bytes(self._chunks)
-                return reply
+                self.body = bytes(self._chunks)
+                return True
         elif not data:
-            reply.body = bytes(self._buffer)
-            return reply
+            self.body = bytes(self._buffer)
+            return True
         if not data:
             raise ProtocolError("expected the rest of an HTTP response, got the end of the connection")
         if type(self._buffer) is bytes:  # the body is long enough to come in pieces
             self._buffer = bytearray(self._buffer)
-        return None
+        return False
 
-    def _read_head(self, head: str) -> Reply | None:
-        """The response that begins, or None for what is said before it (1xx)."""
+    def _read_head(self, head: str) -> None:
+        """Status and headers; nothing is kept of what is said before the response (1xx)."""
         if "\r\n " in head or "\t" in head:  # a value that goes on in the next line: obsolete, and still allowed
             head = head.replace("\r\n ", " ").replace("\r\n\t", " ")
         lines = head.split("\r\n")
@@ -240,7 +237,7 @@ class ReplyReader:
         if not first.startswith("HTTP/1.") or not status.isdecimal():
             raise ProtocolError(f"expected an HTTP/1 response, got {head[:100]!r}")
         if status < "200":
-            return None
+            return
         headers = {}
         for line in lines:
             name, _, value = line.partition(":")
@@ -258,7 +255,7 @@ class ReplyReader:
             self._length = int(length)
         else:
             reusable = False
-        return Reply(int(status), headers, b"", reusable)
+        self.status, self.headers, self.reusable = int(status), headers, reusable
 
     def _read_chunks(self) -> bool:
         """Move whole chunks out of the buffer; whether the last one was there."""

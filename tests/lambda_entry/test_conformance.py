@@ -19,7 +19,7 @@ import pytest
 
 from inferir.lambda_entry import client, protocol, snapstart
 from inferir.lambda_entry.client import Connection, ConnectionLostError
-from inferir.lambda_entry.protocol import MAX_RESPONSE_BYTES, ReplyReader
+from inferir.lambda_entry.protocol import MAX_RESPONSE_BYTES, Reply
 from tests.lambda_entry.parts import (
     ACCEPTED,
     TIMEOUT_S,
@@ -86,12 +86,11 @@ def test_02_headers_and_bodies_in_every_shape_and_cut_at_every_byte(reply: bytes
     until_closed = b"\r\n".join(lines) + b"\r\n\r\n" + body
     for data, reusable in ((reply, True), (chunked, True), (until_closed, False)):
         for size in (1, 2, 7, len(data)):
-            reader, got = ReplyReader(), None
+            got, done = Reply(), False
             for start in range(0, len(data), size):
-                assert got is None
-                got = reader.feed(data[start : start + size])
-            got = got or reader.feed(b"")
-            assert got is not None
+                assert not done
+                done = got.feed(data[start : start + size])
+            assert done or got.feed(b"")
             invocation = protocol.Invocation(got.headers, got.body)
             assert (invocation.request_id, invocation.body, got.reusable) == ("a:b", body, reusable)
             assert invocation.tenant_id == invocation.echo == ""

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import struct
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -123,3 +125,66 @@ def test_prometheus_text_escapes_what_its_format_does() -> None:
     assert 'inferir_lambda_requests_total{model="a\\"b\\\\c\\nd",version="1"} 0' in text.splitlines()
     assert text.endswith("\n")
     assert all(line.startswith(("# HELP inferir_", "# TYPE inferir_", "inferir_")) for line in text.splitlines())
+
+
+#: The same event, logged and measured by the library whose users ours are. A process of its own: it reads the
+#: environment when it is imported.
+POWERTOOLS = """
+import sys
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+class Context:
+    function_name, memory_limit_in_mb, aws_request_id, invoked_function_arn = "f", "128", "r-1", "arn:x"
+
+logger, metrics = Logger(stream=sys.stdout), Metrics(namespace="Models")
+
+@logger.inject_lambda_context
+def handler(event, context):
+    try:
+        raise ValueError("no")
+    except ValueError:
+        logger.exception("ValueError: no")
+
+@metrics.log_metrics
+def measured(event, context):
+    metrics.add_dimension(name="function_name", value="f")
+    metrics.add_metric(name="Latency", unit=MetricUnit.Milliseconds, value=0.5)
+    metrics.add_metadata("model_id", "line")
+
+handler({}, Context())
+measured({}, Context())
+"""
+
+
+def test_lines_and_metrics_have_the_shape_of_powertools() -> None:
+    pytest.importorskip("aws_lambda_powertools", reason="AWS Lambda Powertools is not here")
+    trace = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1"
+    environ = {**os.environ, **ENVIRON, "_X_AMZN_TRACE_ID": trace}
+    done = subprocess.run(
+        [sys.executable, "-c", POWERTOOLS], env=environ, capture_output=True, text=True, timeout=60, check=True
+    )
+    their_line, their_metrics = map(json.loads, done.stdout.splitlines())
+
+    class Broken(Line):
+        def answer(self, face: str, rows: Any, n_rows: int) -> Any:
+            raise ValueError("no")
+
+    log = Lines()
+    function = make_function(Broken(), log, INFERIR_METRICS_NAMESPACE="Models", **ENVIRON)
+    with pytest.raises(ValueError, match="no"):
+        function.respond({"features": [1, "red", 0]}, Call("r-1", 0, "arn:x", trace))
+    line, metrics = log.written
+    assert set(line) == set(their_line) - {"stack_trace"}
+    free = {"location", "timestamp", "exception"}  # where it was, when, and a stack
+    assert {k: v for k, v in line.items() if k not in free} == {
+        k: v for k, v in their_line.items() if k in line and k not in free
+    }
+    ((block,), (theirs,)) = (said["_aws"]["CloudWatchMetrics"] for said in (metrics, their_metrics))
+    assert set(metrics["_aws"]) == set(their_metrics["_aws"])
+    assert (set(block), block["Namespace"]) == (set(theirs), theirs["Namespace"])
+    assert sorted(block["Dimensions"][0]) == sorted(theirs["Dimensions"][0])
+    assert theirs["Metrics"][0] in block["Metrics"]
+    assert {name: metrics[name] for name in block["Dimensions"][0]} == {
+        name: their_metrics[name] for name in theirs["Dimensions"][0]
+    }

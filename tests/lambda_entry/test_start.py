@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +76,72 @@ def test_a_start_and_an_answer_import_nothing_that_is_not_allowed(
     ours = {name for name in found if name.partition(".")[0] == "inferir"}
     assert ours == set(MODULES) - RARE
     assert found - ours <= ALLOWED
+
+
+#: Prints what a process opens, as the audit hooks of Python see it.
+OPENED = """
+import sys
+sys.argv[0] = sys.argv.pop(1)
+opened = []
+def hook(event, arguments):
+    if event in ("open", "ctypes.dlopen"):
+        opened.append((event, arguments[0], arguments[2] if event == "open" else 0))
+sys.addaudithook(hook)
+namespace = {"__name__": "start"}
+exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"), namespace)
+from inferir.lambda_entry.__main__ import main
+try:
+    main()
+finally:
+    print(opened)
+"""
+
+
+def test_a_start_and_an_answer_read_the_package_alone_and_write_nothing(packaged: Packaged) -> None:
+    """The task's folder may be read-only, and $HOME, /sys, /dev/shm not there."""
+    folder = packaged.folder
+    with runtime_api(event({"features": packaged.rows[0].tolist()})) as api:
+        environ = {"AWS_LAMBDA_RUNTIME_API": api.host, "LAMBDA_TASK_ROOT": str(folder)}
+        command = [sys.executable, "-I", "-S", "-c", OPENED, str(folder / "start.py")]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        assert [posted.path.rpartition("/")[2] for posted in api.posted] == ["response"]
+    opened = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert any(what == "ctypes.dlopen" for what, *_ in opened)
+    for what, name, flags in opened:
+        of_python = str(name).startswith((sys.prefix, sys.base_prefix))
+        assert of_python or str(name).startswith(str(folder)) or name == "/proc/cpuinfo", (what, name)
+        assert not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT), (what, name)
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda data: data[:100], "Function.ModelLoadFailed"),
+        (lambda data: b"", "Function.ModelLoadFailed"),
+        (lambda data: b"GGUF" + data[4:], "Function.ModelLoadFailed"),
+        (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "Function.ChecksumMismatch"),
+        (None, "Function.FileAccess"),
+    ],
+)
+def test_a_model_that_is_none_is_an_init_error_and_exit_code_1(
+    packaged: Packaged, tmp_path: Path, damage: Any, kind: str
+) -> None:
+    folder = tmp_path / "task"
+    shutil.copytree(packaged.folder, folder)
+    model = folder / "model" / "model.apr"
+    if damage is None:
+        model.unlink()
+    else:
+        model.write_bytes(damage(packaged.contents))
+    with runtime_api(event({"features": packaged.rows[0].tolist()})) as api:
+        environ = {"AWS_LAMBDA_RUNTIME_API": api.host, "LAMBDA_TASK_ROOT": str(folder)}
+        command = [sys.executable, "-I", "-S", str(folder / "start.py")]
+        done = subprocess.run(command, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+        (posted,) = api.posted
+        assert not api.asked
+    assert done.returncode == 1
+    assert posted.path == "/2018-06-01/runtime/init/error"
+    assert posted.headers["lambda-runtime-function-error-type"] == kind
 
 
 @pytest.mark.parametrize("name", sorted(RARE))
