@@ -17,15 +17,15 @@ from inferir.server.exchange import Exchange
 
 __all__ = ["deadline_of", "tighten"]
 
-_MILLISECONDS = ("X-Request-Timeout-Ms", "X-Envoy-Expected-Rq-Timeout-Ms")
+_OURS, _ENVOYS = "X-Request-Timeout-Ms", "X-Envoy-Expected-Rq-Timeout-Ms"
 
 
 def deadline_of(headers: Mapping[str, Any], started_s: float, timeout_s: float) -> float:
     """The deadline of a request that came at `started_s`, on the same clock. Raises InvalidInputError (E006)."""
-    for name in _MILLISECONDS:
-        text = headers.get(name)
-        if text is not None:
-            return started_s + min(_milliseconds(name, text), timeout_s)
+    if (text := headers.get(_OURS)) is not None:
+        return started_s + min(_milliseconds(_OURS, text), timeout_s)
+    if (text := headers.get(_ENVOYS)) is not None:
+        return started_s + min(_milliseconds(_ENVOYS, text), timeout_s)
     return started_s + timeout_s
 
 

@@ -50,6 +50,7 @@ class Exchange:
     shed          why the request was refused, one of admission.REASONS; "" if it was not
     principal     who asks, once that is known
     trace         for whoever traces; nothing here looks at it
+    ended_s       monotonic time at which its answer was made
     admitted_s    when its turn came; 0.0 while it has no place among the requests in work
     problem       what is wrong with it already, before it gets to a handler
     """
@@ -68,6 +69,7 @@ class Exchange:
     shed: str = ""
     principal: Principal | None = None
     trace: Any = None
+    ended_s: float = 0.0
     admitted_s: float = 0.0
     problem: Exception | None = None
 
@@ -82,5 +84,5 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """Since the request was read."""
-        return monotonic() - self.started_s
+        """From the request read to the answer made, or until now."""
+        return (self.ended_s or monotonic()) - self.started_s

@@ -152,7 +152,7 @@ class Gate:
         return reply
 
     def _finish(self, exchange: Exchange, reply: Reply) -> Reply:
-        exchange.status = reply.status
+        exchange.status, exchange.ended_s = reply.status, monotonic()
         # What was raised refers, by its traceback, to the exchange and to what was read of the body.
         exchange.problem = None
         self._leave(exchange)
@@ -161,7 +161,8 @@ class Gate:
 
     def _leave(self, exchange: Exchange) -> None:
         if exchange.admitted_s:
-            seconds, exchange.admitted_s = monotonic() - exchange.admitted_s, 0.0
+            seconds = (exchange.ended_s or monotonic()) - exchange.admitted_s
+            exchange.admitted_s = 0.0
             self._admission.leave(seconds)
 
     def headers(self, exchange: Exchange) -> bytes:

@@ -53,8 +53,7 @@ class Watcher:
             now = await self._look()
             changes = self._watch.look(now, at_once=at_once)
             for path in changes.changed:
-                self._watch.note(path, now[path])
-                await self._without_error(self._try(path), path)
+                await self._without_error(self._take(path, now[path]), path)
             for path in changes.gone:
                 if path in self._paths:
                     _log.warning("%s: the file is gone; its model stays loaded", path)
@@ -66,6 +65,10 @@ class Watcher:
         while True:
             await asyncio.sleep(every_s)
             await self._without_error(self.refresh(), "watching")
+
+    async def _take(self, path: str, stamp: Stamp) -> None:
+        await self._try(path)
+        self._watch.note(path, stamp)  # not where it raised: nobody was there to load it, and it is tried again
 
     async def _try(self, path: str, *, named: bool = False) -> None:
         try:

@@ -49,7 +49,7 @@ class PredictHandler:
         table = plane.registry.table
         if self._cache is not None and (said := self._cache.get(table, exchange.body)) is not None:
             exchange.rows = len(said)
-            return _reply(exchange, request, version, said)
+            return _reply(exchange, request, version, said, monotonic())
         encoded = payload.encode(request, version.columns)
         if len(request.instances) == 1:
             stages[PREPROCESS] = monotonic() - read_s
@@ -82,10 +82,9 @@ class PredictHandler:
     ) -> Reply:
         answered_s = monotonic()
         said = payload.answers(predictions, probabilities, version.model.classes, request.options)
-        exchange.stages[POSTPROCESS] = monotonic() - answered_s
         if self._cache is not None:
             self._cache.put(table, exchange.body, said)
-        return _reply(exchange, request, version, said)
+        return _reply(exchange, request, version, said, answered_s)
 
 
 def _faces(has: Sequence[str], options: payload.Options) -> tuple[str, ...]:
@@ -114,8 +113,11 @@ def _from_numbers(model: Model, faces: dict[str, list[Any]]) -> tuple[list[Any],
     return predictions, None if probabilities is None else [probabilities]
 
 
-def _reply(exchange: Exchange, request: payload.Request, version: ModelVersion, said: list[dict[str, Any]]) -> Reply:
+def _reply(
+    exchange: Exchange, request: payload.Request, version: ModelVersion, said: list[dict[str, Any]], answered_s: float
+) -> Reply:
     said_s = monotonic()
+    exchange.stages[POSTPROCESS] = said_s - answered_s
     document: dict[str, Any] = payload.reply(
         request,
         said,

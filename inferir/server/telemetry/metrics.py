@@ -154,7 +154,7 @@ class Metrics(NoStart):
     # -- events
 
     def request_finished(self, exchange: Exchange) -> None:
-        seconds = monotonic() - exchange.started_s
+        seconds = exchange.ended_s - exchange.started_s
         route, status = exchange.route, exchange.status
         http = self._http.get((route.method, route.path, status)) or self._http_histogram(route, status)
         http.pending.append(seconds)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from inferir.errors import InferirError, UnknownModelError
 from inferir.server import snapshots
-from inferir.server.errors import RequestError
+from inferir.server.errors import NotReadyError, RequestError
 from inferir.server.snapshots import Snapshot
 from inferir.server.workers.link import LostError
 
@@ -75,23 +75,27 @@ class Fleet:
     # -- changes
 
     async def load(self, source: str) -> dict[str, Any]:
-        """A file into all workers. Returns {"name", "version"}. Raises InferirError; then nothing has changed."""
+        """A file into all workers. Returns {"name", "version"}. Raises InferirError, NotReadyError; then nothing has
+        changed.
+        """
         async with self._lock:
             loop = asyncio.get_running_loop()
             snapshot = None
             try:
                 snapshot = await loop.run_in_executor(None, snapshots.take, source, self._limit_bytes)
-                told = await self._swap(snapshot)
+                return await self._swap(snapshot)
             except InferirError as error:
-                if snapshot is not None:
-                    snapshot.close()
                 await self._all("failed", source=source, code=error.code, message=error.message)
                 raise
-            return told
+            finally:
+                if snapshot is not None and not any(each.snapshot is snapshot for each in self._loaded.values()):
+                    snapshot.close()
 
     async def _swap(self, snapshot: Snapshot) -> dict[str, Any]:
         token = next(self._tokens)
         told = await self._all("prepare", token=token, **_where(snapshot))
+        if not told:  # nobody can say whether it is a model: workers that start must not be given it
+            raise NotReadyError(f"{snapshot.source}: expected a worker that reads it, got none: all are starting")
         problem = next((each for each in told if isinstance(each, Exception)), None)
         if problem is None and len({(each["name"], each["version"], each["digest"]) for each in told}) > 1:
             problem = RuntimeError(f"{snapshot.source}: workers read different models: {told}")

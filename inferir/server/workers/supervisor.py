@@ -63,7 +63,7 @@ class Supervisor:
                 name, _, reference = alias.partition("=")
                 await self._fleet.alias(name, reference)
             for slot in self._slots:
-                await slot.link.call("listen", slot=slot.number)
+                await self._open(slot)
             started(url_of(self._settings, self._sockets[0]))
             for slot in self._slots:
                 self._keep(self._replace(slot))
@@ -114,10 +114,16 @@ class Supervisor:
         slot.running = asyncio.ensure_future(slot.link.run())
         await self._fleet.join(slot.link)
 
+    async def _open(self, slot: _Slot) -> None:
+        """Let a worker that has everything answer at its socket. Raises LostError."""
+        await slot.link.call("listen", slot=slot.number)
+        slot.answers = True
+
     async def _replace(self, slot: _Slot) -> None:
         """As long as the server runs: when the process of a slot is gone, another takes its place."""
         while True:
             await slot.running
+            slot.answers = False
             self._fleet.leave(slot.link)
             if slot.told is not None:
                 self._gone, slot.told = remains([self._gone, slot.told["telemetry"]]), None
@@ -130,7 +136,7 @@ class Supervisor:
                 await asyncio.sleep(slot.restarts.delay_s(monotonic() - slot.started_s))
                 try:
                     await self._start(slot)
-                    await slot.link.call("listen", slot=slot.number)
+                    await self._open(slot)
                     break
                 except Exception as error:  # whatever kept it from starting, the slot must not stay empty
                     _log.error("worker %d did not start: %s: %s", slot.number, type(error).__name__, error)
@@ -160,9 +166,11 @@ class Supervisor:
                 slot.process.kill()
 
     async def _deputise(self, slot: _Slot) -> Link | None:
-        """Another worker that answers at the slot's socket as long as nobody else does."""
+        """Another worker that answers at the slot's socket as long as nobody else does. One that is only starting has
+        no models yet, and would say that there are none.
+        """
         for other in self._slots:
-            if other is not slot and not other.running.done():
+            if other is not slot and other.answers:
                 with contextlib.suppress(LostError):
                     await other.link.call("listen", slot=slot.number)
                     return other.link
@@ -204,13 +212,16 @@ class Supervisor:
 
 
 class _Slot:
-    """A place for a worker. `process`, `link` and `running` are those of the latest one, `told` its last snapshot."""
+    """A place for a worker. `process`, `link` and `running` are those of the latest one, `told` its last snapshot;
+    `answers` whether it has come so far.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.restarts = Restarts()
         self.started_s = 0.0
         self.told: dict[str, Any] | None = None
+        self.answers = False
         self.process: Any = None
         self.link: Link
         self.running: asyncio.Future[None]

@@ -31,6 +31,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 def exchange(status: int = 200, model: str = "churn", version: str = "1", rows: int = 1, **more: Any) -> Exchange:
     made = Exchange(PREDICT, {})
     made.status, made.model, made.version, made.rows = status, model, version, rows
+    made.ended_s = made.started_s + 0.05
     made.stages = [0.001 * (k + 1) for k in range(len(STAGES))]
     for name, value in more.items():
         setattr(made, name, value)
@@ -107,6 +108,7 @@ class TestText:
         model = (("model", "churn"), ("version", "1"))
         assert found["model_predictions_total", model] == 23 * workers
         assert found["model_inference_duration_seconds_count", model] == 3 * workers
+        assert found["model_inference_duration_seconds_sum", model] == pytest.approx(0.15 * workers)
         stage = (*model[:1], ("stage", "queue"), *model[1:])
         assert found["inferir_stage_duration_seconds_sum", stage] == pytest.approx(0.009 * workers)
         assert found["inferir_stage_duration_seconds_count", stage] == 3 * workers
