@@ -74,8 +74,7 @@ class Connection:
             connection.sendall(head)
             for piece in pieces:
                 connection.sendall(chunk(piece))
-            connection.sendall(end())
-            return self._receive(connection)
+            return self._once(connection, end())
         except (OSError, ProtocolError) as error:
             raise ConnectionLostError(f"expected the Runtime API at {self.host}, got {error}") from error
         finally:
@@ -100,14 +99,9 @@ class Connection:
 
     def _once(self, connection: _socket.socket, request: bytes) -> Reply:
         connection.sendall(request)
-        reply = self._receive(connection)
-        if not reply.reusable:
-            self.close()
-        return reply
-
-    @staticmethod
-    def _receive(connection: _socket.socket) -> Reply:
         reply, size = Reply(), _RECEIVE_BYTES
         while not reply.feed(connection.recv(size)):
             size = max(_RECEIVE_BYTES, min(reply.wanted, _LARGE_BYTES))
+        if not reply.reusable:
+            self.close()
         return reply
