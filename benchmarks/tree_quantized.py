@@ -66,8 +66,6 @@ class TreeQuantized(
         "forest_quantized/200_31_leaves": Quantized(trees=(200, 31)),
         "forest_quantized/200_31_leaves_categories": Quantized(trees=(200, 31), options={"categories": 40}),
         "forest_quantized/500_255_leaves": Quantized(trees=(500, 255), reference_rows=SAME_ANSWER_ROWS),
-        "quantize_forest/500_255_leaves": Quantized(trees=(500, 255)),
-        "category_answers/200_31_leaves": Quantized(trees=(200, 31), options={"categories": 40}),
     },
 ):
     """Kernels of `kernels.tree_quantized`."""

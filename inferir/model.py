@@ -14,10 +14,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy import ndarray
 
 from inferir import kernels
 from inferir.errors import TaskError
@@ -25,7 +26,7 @@ from inferir.formats import apr
 from inferir.formats.apr.layout import MODEL_TYPES
 from inferir.formats.importers import import_model
 from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
-from inferir.plan import CHUNK_ROWS, Plan
+from inferir.plan import CHUNK_ROWS, FACES, Plan
 from inferir.rows import Columns
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ __all__ = ["Model", "convert", "load"]
 
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+#: The shortest way to an answer for one row of a dtype, if it has been gone before and the backend has one.
+_Singles: TypeAlias = "dict[np.dtype[Any], Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]"
 
 
 class Model:
@@ -64,7 +68,8 @@ class Model:
         self._classes = _class_arrays(spec.classes)
         self._labels = self._classes[0] if len(self._classes) == 1 else None
         self._single_shape = (1, len(spec.columns)) if not self._columns.coded else None
-        self._singles: dict[tuple[str, str], Callable[..., npt.NDArray[Any]] | None] = {}
+        self._singles: dict[str, _Singles] = {face: {} for face in FACES}
+        self._predict_single = self._singles["prediction"]
 
     # -- answers
 
@@ -86,8 +91,10 @@ class Model:
         Returns (n,), or (n, outputs) where the model has several outputs. Raises DimensionError (E003) for a wrong
         number or wrong names of columns, InvalidInputError (E006) for values of the wrong kind.
         """
-        if self._labels is not None and (single := self._single(rows, "prediction")):
-            return single(rows, self._labels)
+        if type(rows) is ndarray and rows.shape == self._single_shape:
+            single = self._predict_single.get(rows.dtype)  # as `_run` does, without its call
+            if single is not None:
+                return single(rows)
         answer = self._run("prediction", rows, encoded)
         if self._classes:
             columns = [labels[answer[:, k]] for k, labels in enumerate(self._classes)]
@@ -142,21 +149,16 @@ class Model:
         values = explainer(matrix, self._threads_for(len(matrix)))
         return values[:, :, 0] if values.shape[2] == 1 else values, explainer.base.copy()
 
-    def _single(self, rows: Any, face: str) -> Callable[..., npt.NDArray[Any]] | None:
-        """The shortest way to an answer for one row of floats, if it has been gone before and the backend has one."""
-        if type(rows) is np.ndarray and rows.shape == self._single_shape:
-            return self._singles.get((face, rows.dtype.char))
-        return None
-
     def _run(self, face: str, rows: Any, encoded: bool = False) -> npt.NDArray[Any]:
-        if single := self._single(rows, face):
+        is_single = type(rows) is ndarray and rows.shape == self._single_shape
+        if is_single and face != "prediction" and (single := self._singles[face].get(rows.dtype)):
             return single(rows)
         matrix = rows if encoded else self.encode(rows)
         plan = self._plan if matrix.dtype.itemsize == 8 else self._narrow()
         if face not in plan.faces:
             raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
-        if matrix is rows and rows.shape == self._single_shape:
-            self._singles[face, rows.dtype.char] = plan.single(face)
+        if is_single and matrix is rows:
+            self._keep_single(face, plan, rows.dtype)
         return plan.run(face, matrix, self._threads_for(len(matrix)))
 
     def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
@@ -167,6 +169,15 @@ class Model:
         """
         plan = self._plan if self.rows_dtype == "float64" else self._narrow()
         return plan.plain(face)
+
+    def _keep_single(self, face: str, plan: Plan, dtype: np.dtype[Any]) -> None:
+        flat, labels = False, None
+        if face == "prediction":
+            flat, labels = plan.value(face).width == 1, self._labels
+            if self._classes and labels is None:
+                return  # an array of labels for each output is put together from several
+        if single := plan.single(face, labels, flat=flat):
+            self._singles[face][dtype] = single
 
     def _narrow(self) -> Plan:
         """The plan for float32 rows: scikit-learn's preprocessing keeps their width, and so rounds differently."""

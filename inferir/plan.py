@@ -93,15 +93,13 @@ class ProgramRunner:
         dtype, dims = program.buffers[program.result]
         self._dtype, self._dims = NUMPY[dtype], dims[1:]
 
-    @property
-    def one(self) -> Callable[..., Array] | None:
-        """`NativeRunner.one`, where the backend runs programs in one call."""
-        return self._runner.one if isinstance(self._runner, NativeRunner) else None
+    def single(self, labels: Array | None, flat: bool) -> Callable[[Array], Array] | None:
+        """`NativeRunner.single`, where the backend runs programs in one call."""
+        return self._runner.single(labels, flat=flat) if isinstance(self._runner, NativeRunner) else None
 
-    @property
     def plain(self) -> Callable[[bytes | bytearray], list[Any]] | None:
         """`NativeRunner.plain`, likewise."""
-        return self._runner.plain if isinstance(self._runner, NativeRunner) else None
+        return self._runner.plain() if isinstance(self._runner, NativeRunner) else None
 
     def run(self, rows: Array, pool: ThreadPoolExecutor | None = None) -> Array:
         """The result for `rows` (n, columns), C-contiguous and of the program's dtype: (n, ...).
@@ -169,14 +167,13 @@ class Plan:
     def faces(self) -> tuple[str, ...]:
         return tuple(self._values)
 
-    def single(self, face: str) -> Callable[..., Array] | None:
-        """`NativeRunner.one` of a face, where the backend runs programs in one call."""
-        runner = self._runners.get(face)
-        return runner.one if runner else None
+    def single(self, face: str, labels: Array | None = None, *, flat: bool = False) -> Callable[[Array], Array] | None:
+        """`NativeRunner.single` of a face, where the backend runs programs in one call."""
+        return self._runners[face].single(labels, flat)
 
     def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
         """`NativeRunner.plain` of a face, likewise."""
-        return self._runners[face].plain
+        return self._runners[face].plain()
 
     def value(self, face: str) -> Value:
         """Width and dtype of a face's answer."""

@@ -44,6 +44,7 @@ _TITLES = {
     "tree": "Forests",
     "tree_packed": "Packed forests",
     "tree_quantized": "Quantised forests",
+    "tree_quantizer": "Tables of quantised forests",
     "linear": "Linear models",
     "projection": "Projections",
     "activation": "Links and activations",

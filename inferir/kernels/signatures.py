@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
 #: Rows that pass through a tree together when it is explained: their factors for a path stay in the cache.
 SHAP_BLOCK_ROWS = 64
@@ -54,15 +54,16 @@ _FAMILIES = {
     """,
     "tree_quantized": """
         forest_quantized: x X[n,d], group i32[g,9], cuts X[c,16], plane i32[p,2], sets i32[h,4], answer u8[w], \
-            tree i32[t,7], tile i32[a,9], op i32[o,3], leaf L[l,v], step i32[m], leaf_number u8[m], base L[k], \
-            few i64, rank i32[b], codes u8[e], slots u8[f], sums L[k,b], position u32[b], lane u32[b], \
-            reached u32[b], out L[n,k]
+            tree i32[t,8], tile i32[a,9], op i32[o,3], leaf L[l,v], step i32[m], step_leaf i32[m], base L[k], \
+            few i64, rank i32[b], codes u8[e], slots u8[f], sums L[k,b], reached u32[8], out L[n,k]
+    """,
+    "tree_quantizer": """
         category_answers: node i32[p], n_categories i32[p], threshold X[m], left_child i32[m], node_flags u8[m], \
             category_begin i32[c], category_words u32[w], begin i32[p], out u8[1,e]
         quantize_forest: left_child i32[m], word i32[m], tree_root i32[t], tree_target i32[t], n_leaves i32[m], \
             height i32[m], need i32[m], place i32[m], below i32[m], number i32[m], first_leaf i32[m], \
-            waiting i32[1024], tree i32[e,7], tile i32[a,9], op i32[m,3], leaf_row i32[m], step i32[m], \
-            leaf_number u8[m], out i64[2]
+            waiting i32[1024], tree i32[e,8], tile i32[a,9], op i32[m,3], leaf_row i32[m], step i32[m], \
+            step_leaf i32[m], out i64[2]
     """,
     "linear": """
         matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], sums f64[8,64], out T[n,k]

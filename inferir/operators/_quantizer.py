@@ -10,12 +10,15 @@ import numpy as np
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators._binder import Array, Binder
 
-__all__ = ["SLOTS_NBYTES", "Quantized", "from_line", "quantize"]
+__all__ = ["SLOTS_NBYTES", "WALKED_TREES", "Quantized", "from_line", "quantize"]
 
 _DEFAULT_LEFT, _ZERO_MISSING, _CATEGORICAL = 1, 2, 4
 
 #: As in the kernels: thresholds of a plane, pivots of a comparison, levels of pivots, codes behind those of categories.
 _LAST_CODE, _PIVOTS, _MOST_LEVELS, _MORE_CODES = 254, 16, 5, 5
+
+#: Trees that one row walks through at once.
+WALKED_TREES = 8
 
 #: More planes and answers than this would not stay in the cache while trees are evaluated.
 _MOST_PLANES, _MOST_ANSWERS = 2048, 1 << 20
@@ -23,17 +26,18 @@ _MOST_PLANES, _MOST_ANSWERS = 2048, 1 << 20
 _LINE_NBYTES = 64
 _STACK = 1024
 
-#: The cost model: to evaluate 64 rows, and to walk a step, of which a row takes some more than a tree has levels.
+#: The cost model: to evaluate 64 rows, and to walk with one: its codes, its trees, and every level that is walked.
 #: Fitted to forest_quantized of benchmarks/tree_quantized.py, 1 to 64 rows, on a Xeon with AVX-512 (Cascade Lake). On
 #: another CPU the ratio is another; it decides where the one way takes over from the other, and no answer.
-_OP_NS, _TILE_NS, _TREE_NS, _STEP_NS, _MORE_STEPS = 4.0, 9.0, 25.0, 3.5, 4.0
+_OP_NS, _TILE_NS, _TREE_NS = 3.5, 8.0, 15.0
+_PLANE_NS, _WALK_NS, _LEVEL_NS = 10.0, 2.5, 0.85
 
 #: Scratch of `forest_quantized`: 72 slots, and room to begin at a cache line.
 SLOTS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 72
 
 
 class Quantized(NamedTuple):
-    """Arguments of `forest_quantized`, from `group` to `leaf_number`."""
+    """Arguments of `forest_quantized`, from `group` to `step_leaf`."""
 
     group: Array
     cuts: Array
@@ -45,7 +49,7 @@ class Quantized(NamedTuple):
     op: Array
     leaf: Array
     step: Array
-    leaf_number: Array
+    step_leaf: Array
 
     @property
     def n_planes(self) -> int:
@@ -59,10 +63,10 @@ class Quantized(NamedTuple):
     @property
     def few_rows(self) -> int:
         """Up to how many rows of a block walk: then it costs less than to evaluate 64 rows, of which most are none."""
-        trees = self.tree[:-1]
-        n_leaves = np.diff(trees[:, 2], append=len(self.leaf))
-        evaluated_ns = _OP_NS * len(self.op) + _TILE_NS * len(self.tile) + _TREE_NS * len(trees)
-        walked_ns = _STEP_NS * float(np.sum(np.log2(n_leaves) + _MORE_STEPS))
+        n_trees = len(self.tree) - 1
+        evaluated_ns = _OP_NS * len(self.op) + _TILE_NS * len(self.tile) + _TREE_NS * n_trees
+        levels = WALKED_TREES * int(self.tree[:-1:WALKED_TREES, 7].sum())
+        walked_ns = _PLANE_NS * self.n_planes + _WALK_NS * n_trees + _LEVEL_NS * levels
         return int(evaluated_ns / walked_ns)
 
 
@@ -104,10 +108,10 @@ def quantize(
     scheduled = _schedule(b, *given)
     if scheduled is None:
         return None
-    tree, tile, op, leaf_row, step, leaf_number = scheduled
+    tree, tile, op, leaf_row, step, step_leaf = scheduled
     leaf = from_line((len(leaf_row), leaf_value.shape[1]), leaf_value.dtype)
     leaf[:] = leaf_value[leaf_row]
-    return Quantized(group, cuts, plane, sets, answer[0], tree, tile, op, leaf, step, leaf_number)
+    return Quantized(group, cuts, plane, sets, answer[0], tree, tile, op, leaf, step, step_leaf)
 
 
 _WIDTHS = {4: "f32", 8: "f64"}
@@ -197,15 +201,15 @@ def _sets(
 def _schedule(b: Binder, left_child: Array, word: Array, tree_root: Array, tree_target: Array) -> list[Array] | None:
     n_nodes, n_trees = len(left_child), len(tree_root)
     scratch = [np.empty(n_nodes, np.int32) for _ in range(7)]
-    tree, tile = np.zeros((n_trees + 1, 7), np.int32), np.zeros((n_nodes // 11 + 1, 9), np.int32)
+    tree, tile = np.zeros((n_trees + 1, 8), np.int32), np.zeros((n_nodes // 11 + 1, 9), np.int32)
     op, leaf_row = np.zeros((n_nodes, 3), np.int32), np.zeros(n_nodes, np.int32)
-    step, leaf_number, found = np.zeros(n_nodes, np.int32), np.zeros(n_nodes, np.uint8), np.empty(2, np.int64)
+    step, step_leaf, found = np.zeros(n_nodes, np.int32), np.zeros(n_nodes, np.int32), np.empty(2, np.int64)
     b.kernel("quantize_forest")(
         left_child, word, tree_root, tree_target, *scratch, np.empty(_STACK, np.int32),
-        tree, tile, op, leaf_row, step, leaf_number, found,
+        tree, tile, op, leaf_row, step, step_leaf, found,
     )  # fmt: skip
     n_leaves, n_steps = found.tolist()
     if n_leaves < 0:
         return None
-    kept = tile[: tree[-1, 0]], op[: tree[-1, 1]], leaf_row[:n_leaves], step[:n_steps], leaf_number[:n_steps]
+    kept = tile[: tree[-1, 0]], op[: tree[-1, 1]], leaf_row[:n_leaves], step[:n_steps], step_leaf[:n_steps]
     return [tree, *(np.copy(array) for array in kept)]

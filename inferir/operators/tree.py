@@ -8,7 +8,7 @@ import numpy as np
 
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators._binder import Array, Binder, Value
-from inferir.operators._quantizer import SLOTS_NBYTES, Quantized, from_line, quantize
+from inferir.operators._quantizer import SLOTS_NBYTES, WALKED_TREES, Quantized, from_line, quantize
 from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
@@ -81,12 +81,11 @@ def _check_cover(b: Binder, n_nodes: int) -> None:
 
 
 def _quantized(b: Binder, x: Value, tables: Quantized, base: Array, leaf: str) -> Value:
-    lanes = [b.scratch("u32", BLOCK_ROWS) for _ in range(3)]
     codes, slots = b.scratch("u8", tables.codes_nbytes), b.scratch("u8", SLOTS_NBYTES)
     rank, sums = b.scratch("i32", BLOCK_ROWS), b.scratch(leaf, len(base), BLOCK_ROWS)
     return b.call(
-        f"forest_quantized_{x.dtype}_{leaf}", x, *tables, base, tables.few_rows, rank, codes, slots, sums, *lanes,
-        width=len(base), dtype=leaf,
+        f"forest_quantized_{x.dtype}_{leaf}", x, *tables, base, tables.few_rows, rank, codes, slots, sums,
+        b.scratch("u32", WALKED_TREES), width=len(base), dtype=leaf,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Runs frames on NumPy arrays: all steps of a program in one native call.
 
 One row is copied into a frame that is ready for it; of more rows, and of their answer, the frame is told the address.
+What happens in Python for one row takes as long as a hundred trees, so it is counted (`_single`, `_plain`).
 A frame serves one thread at a time and goes back to the shelf, so there are as many as calls at once.
 
 Nothing here refers back to its runner: a server that replaces its models gets their memory back with the last answer,
@@ -17,7 +18,7 @@ import numpy as np
 
 from inferir.program.arrays import NUMPY, Array
 from inferir.program.frames import Frame
-from inferir.program.problems import RowError, row_error
+from inferir.program.problems import row_error
 from inferir.program.steps import Program
 
 __all__ = ["Library", "NativeRunner"]
@@ -29,22 +30,18 @@ class Library(Protocol):
     def address(self, kernel: str) -> int:
         """Of the kernel's machine code."""
 
-    def bind(self, steps_address: int, n_steps: int) -> Callable[[], int]:
-        """A call that runs these steps and keeps the interpreter's lock: for what takes microseconds. It returns -1, or
-        the number of the step that stopped."""
+    def bind_row(self, steps_address: int, n_steps: int, row_address: int, row_nbytes: int) -> Callable[[bytes], int]:
+        """A call that copies a row's bytes to `row_address`, runs these steps, and keeps the interpreter's lock: for
+        what takes microseconds. It returns -1, the number of the step that stopped, or -2 for other than that many
+        bytes."""
 
     def run(self, steps_address: int, n_steps: int) -> int:
-        """The same without the lock."""
+        """Run steps without the lock: -1, or the number of the step that stopped."""
 
 
 def _memory(nbytes: int) -> tuple[int, Array]:
     memory = np.empty(nbytes, np.uint8)
     return memory.ctypes.data, memory
-
-
-def _bytes(values: Array) -> memoryview:
-    view: memoryview = values.reshape(-1).view(np.uint8).data
-    return view
 
 
 class _ArrayFrame(Frame):
@@ -57,7 +54,10 @@ class _ArrayFrame(Frame):
         super().__init__(program, places, library.address, block_rows, capacity, _memory)
         self.arrays = arrays  # kept alive
         self.rows, self.answer = self.view(0), self.view(self.result)
-        self.run_bound = library.bind(self.steps_address, len(program.steps))
+
+    def bind_row(self, library: Library) -> Callable[[bytes], int]:
+        """What answers one row, of which it is given the bytes."""
+        return library.bind_row(self.steps_address, len(self.notes), self.addresses[0], self.rows.nbytes)
 
     def view(self, buffer: int) -> Array:
         """The buffer inside the frame."""
@@ -68,8 +68,10 @@ class _ArrayFrame(Frame):
         view: Array = self.owner[begin : begin + nbytes].view(NUMPY[dtype]).reshape(shape)
         return view
 
-    def problem(self, stopped: int, rows: Array) -> RowError:
+    def problem(self, stopped: int, rows: Array) -> Exception:
         """What the step that stopped says about `rows`."""
+        if stopped < 0:
+            return ValueError(f"expected a row of {self.rows.nbytes} bytes")
         note, source, columns, expected = self.notes[stopped]
         values = rows if source == 0 else self.view(source)
         position = int(self.view(note)[0])
@@ -89,14 +91,22 @@ class NativeRunner:
         self._make = partial(_ArrayFrame, program, arrays, library, block_rows)
         self._chunk_rows = chunk_rows
         self._many: list[_ArrayFrame] = []
-        self.one = _one(self._make)
-        self.plain = _plain(self._make)
+        self._answer_one = self.single()
         dtype, dims = program.buffers[program.result]
         self._result_dtype, self._result_dims = NUMPY[dtype], dims[1:]
 
     def __call__(self, rows: Array) -> Array:
         """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
-        return self.one(rows) if rows.shape[0] == 1 else self._several(rows)
+        return self._answer_one(rows) if rows.shape[0] == 1 else self._several(rows)
+
+    def single(self, labels: Array | None = None, *, flat: bool = False) -> Callable[[Array], Array]:
+        """A function of one row, (1, columns), of the program's dtype: its answer, `flat` or not. With `labels`: those
+        at the positions that the answer holds, flat."""
+        return _single(self._make, self.library, labels, flat)
+
+    def plain(self) -> Callable[[bytes | bytearray], list[Any]]:
+        """A function of the bytes of one row of the program's dtype: its answer in plain numbers, flat."""
+        return _plain(self._make, self.library)
 
     def _several(self, rows: Array) -> Array:
         try:
@@ -124,35 +134,35 @@ class NativeRunner:
 # time.
 
 
-def _one(make: Callable[[int], _ArrayFrame]) -> Callable[..., Array]:
-    """one(row, labels=None): the answer for one row of any dtype, (1, columns). With `labels`: those at the positions
-    it holds, flat.
-    """
-    shelf: list[tuple[Array, Callable[[], int], Array, Array, _ArrayFrame]] = []
+def _single(
+    make: Callable[[int], _ArrayFrame], library: Library, labels: Array | None, flat: bool
+) -> Callable[[Array], Array]:
+    shelf: list[tuple[Callable[[bytes], int], Array, Array, _ArrayFrame]] = []
     take, put_back = shelf.pop, shelf.append
 
-    def one(row: Array, labels: Array | None = None) -> Array:
+    def single(row: Array) -> Array:
         try:
             frame = take()
         except IndexError:
             made = make(1)
-            frame = (made.rows, made.run_bound, made.answer, made.answer.reshape(-1), made)
-        rows, run, answer, flat_answer, whole = frame
+            frame = (made.bind_row(library), made.answer, made.answer.reshape(-1), made)
+        run, answer, flat_answer, whole = frame
         try:
-            rows[...] = row
-            stopped = run()
-            if stopped >= 0:
-                raise whole.problem(stopped, rows)
-            return answer.copy() if labels is None else labels[flat_answer]
+            stopped = run(row.tobytes())
+            if stopped != -1:
+                raise whole.problem(stopped, row)
+            if labels is not None:
+                return labels[flat_answer]
+            copied: Array = flat_answer.copy() if flat else answer.copy()
+            return copied
         finally:
             put_back(frame)
 
-    return one
+    return single
 
 
-def _plain(make: Callable[[int], _ArrayFrame]) -> Callable[[bytes | bytearray], list[Any]]:
-    """plain(row): the answer for one row, given as the bytes of the program's dtype, as plain numbers."""
-    shelf: list[tuple[memoryview, Callable[[], int], Callable[[], list[Any]], _ArrayFrame]] = []
+def _plain(make: Callable[[int], _ArrayFrame], library: Library) -> Callable[[bytes | bytearray], list[Any]]:
+    shelf: list[tuple[Callable[[bytes], int], Callable[[], list[Any]], _ArrayFrame]] = []
     take, put_back = shelf.pop, shelf.append
 
     def plain(row: bytes | bytearray) -> list[Any]:
@@ -160,14 +170,13 @@ def _plain(make: Callable[[int], _ArrayFrame]) -> Callable[[bytes | bytearray], 
             frame = take()
         except IndexError:
             made = make(1)
+            answer_bytes: memoryview = made.answer.reshape(-1).view(np.uint8).data
             code: Any = made.answer.dtype.char
-            answer_view = _bytes(made.answer).cast(code)
-            frame = (_bytes(made.rows), made.run_bound, answer_view.tolist, made)
-        memory, run, answer, whole = frame
+            frame = (made.bind_row(library), answer_bytes.cast(code).tolist, made)
+        run, answer, whole = frame
         try:
-            memory[:] = row
-            stopped = run()
-            if stopped >= 0:
+            stopped = run(bytes(row))
+            if stopped != -1:
                 raise whole.problem(stopped, whole.rows)
             return answer()
         finally:

@@ -133,36 +133,16 @@ def test_complete_trees(shapes: list[list[int]], outputs: int) -> None:
 def test_trees_of_any_shape_up_to_256_leaves(seed: int) -> None:
     random = np.random.default_rng(seed)
     shapes = [grow(random, n, 0, 0)[0] for n in (256, 255, 31, 64, 7, 6, 5, 1)]
-    chain = _chain(255, right=bool(seed % 2))
-    agrees(grown([*shapes, chain]), some_rows(20 if INTERPRETED else 300, 3))
+    agrees(grown([*shapes, chain(255, right=bool(seed % 2))]), some_rows(20 if INTERPRETED else 300, 3))
 
 
-def _chain(n_inner: int, *, right: bool) -> list[int]:
+def chain(n_inner: int, *, right: bool) -> list[int]:
     """A tree that is one path, whose nodes' other children are leaves."""
     left_child = []
     for i in range(n_inner):
         own = [1 + 2 * i] if i == 0 else ([~(i - 1), 1 + 2 * i] if right else [1 + 2 * i, ~(i - 1)])
         left_child += own
     return [*left_child, ~(n_inner - 1), ~n_inner]
-
-
-def test_257_leaves_are_too_many() -> None:
-    random = np.random.default_rng(0)
-    shapes = [grow(random, n, 0, 0)[0] for n in (3, 257, 3)]
-    for backend in ("jit", "reference"):
-        assert tables(grown(shapes), "f32", "f64", backend) is None
-
-
-def test_shared_nodes_are_no_trees() -> None:
-    forest = grown([complete(2)])
-    for change in ({"tree_root": [0, 0]}, {"tree_root": [1, 0]}, {"tree_root": [0, 1]}):
-        for backend in ("jit", "reference"):
-            assert tables(forest | change | {"tree_target": [0, 0]}, "f32", "f64", backend) is None
-    n = 60  # each node's children both have the next two for children: 2**60 ways down
-    left_child = np.array([1, *np.repeat(np.arange(3, 2 * n, 2), 2).tolist(), ~0, ~1], np.int32)
-    nodes = {name: np.zeros(len(left_child)) for name in ("split_index", "threshold", "node_flags")}
-    for backend in ("jit", "reference"):
-        assert tables(forest | nodes | {"left_child": left_child}, "f32", "f64", backend) is None
 
 
 @pytest.mark.parametrize("width", ["f32", "f64"])
@@ -210,21 +190,6 @@ def test_flags(width: str) -> None:
                 "jit", f"forest_quantized_{width}_f64", {"x": [[value]], **quantized, "few": few}, sizes(quantized)
             )
             assert out["out"].tolist() == [[0.0 if left else 1.0]], (flags, value)
-
-
-@pytest.mark.parametrize("width", ["f32", "f64"])
-@given(data=st.data())
-@examples(25)
-def test_category_answers(width: str, data: Any) -> None:
-    """Of every code, for sets of several lengths and all flags; and the values that the codes are of."""
-    forest = data.draw(forests(width))
-    chosen = np.flatnonzero((np.array(forest["left_child"]) >= 0) & (np.array(forest["node_flags"]) & CATEGORICAL > 0))
-    n_words = np.diff(forest["category_begin"])
-    counts = 32 * (n_words[np.array(forest["threshold"])[chosen].astype(int)] + len(chosen) % 2)
-    begin = np.cumsum([0, *(counts + 5)])
-    given = {name: forest[name] for name in NODES[1:]}
-    given |= {"node": chosen, "n_categories": counts, "begin": begin[:-1]}
-    check(f"category_answers_{width}", given, {"e": int(begin[-1])})
 
 
 def test_edges_of_categories() -> None:

@@ -43,7 +43,7 @@ SCRATCH = (
     *("size", "below", "place", "values", "lane", "reached"),
     *("totals", "sums", "centered", "narrow", "square", "limit"),
     *("rank", "codes", "slots", "sums", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
-    *("tree", "tile", "op", "leaf_row", "step", "leaf_number"),  # a forest has many schedules
+    *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules
     *("left", "agrees", "gain", "carried", "expected", "total", "stack", "side", "contribution"),
 )
 

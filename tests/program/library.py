@@ -38,6 +38,15 @@ class ReferenceLibrary:
     def bind(self, steps_address: int, n_steps: int) -> Callable[[], int]:
         return lambda: self.run(steps_address, n_steps)
 
+    def bind_row(self, steps_address: int, n_steps: int, row_address: int, row_nbytes: int) -> Callable[[bytes], int]:
+        def ask(row: bytes) -> int:
+            if len(row) != row_nbytes:
+                return -2
+            ctypes.memmove(row_address, row, row_nbytes)
+            return self.run(steps_address, n_steps)
+
+        return ask
+
     def run(self, steps_address: int, n_steps: int) -> int:
         self.n_calls += 1
         for step, (kernel, block, note) in enumerate(numbers(steps_address, 3 * n_steps).reshape(-1, 3).tolist()):

@@ -55,26 +55,33 @@ def test_the_same_bits_as_kernel_by_kernel(name: str) -> None:
             assert_bits(run(ROWS[:n]), right[:n])
 
 
-def test_one_row_of_any_dtype_and_stride() -> None:
+def test_one_row_of_any_stride() -> None:
     plan = PLANS["linear"]
-    run, right = native(plan, "raw"), plan.run("raw", np.floor(ROWS))
-    for dtype in (np.float32, np.int64, np.uint16):
-        assert_bits(run.one(np.floor(ROWS[7:8]).astype(dtype)), right[7:8])
-    assert_bits(run.one(np.asfortranarray(np.floor(ROWS))[7:8]), right[7:8])
+    single, right = native(plan, "raw").single(), plan.run("raw", ROWS)
+    for row in (ROWS[7:8], np.asfortranarray(ROWS)[7:8], np.repeat(ROWS[7:8], 2, axis=1)[:, ::2], ROWS[::-1][-8:][:1]):
+        assert_bits(single(row), right[7:8])
+
+
+def test_one_row_flat_and_as_labels() -> None:
+    plan = PLANS["linear"]
+    labels = np.array(["a", "b", "c"], object)
+    run, right = native(plan, "prediction"), plan.run("prediction", ROWS)[:, 0]
+    assert_bits(run.single(flat=True)(ROWS[:1]), right[:1])
+    assert run.single(labels)(ROWS[-1:]).tolist() == labels[right[-1:]].tolist()
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_one_row_as_bytes_is_answered_in_plain_numbers(name: str) -> None:
     plan = PLANS[name]
     for face in plan.faces:
-        plain, right = native(plan, face).plain, plan.run(face, ROWS[:20])
+        plain, right = native(plan, face).plain(), plan.run(face, ROWS[:20])
         for row, answer in zip(ROWS, right, strict=False):
             assert plain(row.tobytes()) == answer.tolist()
 
 
 def test_a_bad_row_of_bytes_says_so_and_one_of_another_length_is_refused() -> None:
     plan = PLANS["linear"]
-    plain, bad = native(plan, "raw").plain, ROWS[0].copy()
+    plain, bad = native(plan, "raw").plain(), ROWS[0].copy()
     bad[4] = np.inf
     with pytest.raises(RowError, match="column 'x4': expected a finite number, got inf"):
         plain(bad.tobytes())
@@ -88,7 +95,7 @@ def test_a_runner_goes_with_whoever_holds_it() -> None:
     run = native(PLANS["boosting"], "prediction")
     run(ROWS[:1])
     run(ROWS[:5])
-    run.plain(ROWS[0].tobytes())
+    run.plain()(ROWS[0].tobytes())
     held = weakref.ref(run)
     gc.disable()
     try:

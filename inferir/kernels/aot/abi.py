@@ -15,6 +15,8 @@ What the library exports:
         Runs kernels one after the other. A step is three numbers: a kernel's address, its block's, and that of a number
         which the kernel sets to something not negative where it meets a row that it cannot take, or 0 for none. Such a
         row ends the run. Returns that step's index, or -1.
+    PyObject *inferir_call(PyObject *own, PyObject *row)
+        The same as a built-in function of CPython (`builtin.py`), of ELF libraries alone.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ import itertools
 
 from llvmlite import ir
 
+from inferir.kernels.aot.builtin import HEAD_NBYTES
 from inferir.kernels.aot.manifest import signatures_digest
 from inferir.kernels.signatures import ABI_VERSION, KERNELS, Signature
 
-__all__ = ["EXPORTS", "exports", "function_name", "thunk", "without_target"]
+__all__ = ["ELF_EXPORTS", "EXPORTS", "exports", "function_name", "thunk", "without_target"]
 
 EXPORTS = ("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run")
+
+#: What ELF libraries have beside them.
+ELF_EXPORTS = (*EXPORTS, "inferir_call")
 
 _I8, _I32, _I64, _F64 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 _POINTER, _NUMBERS = _I8.as_pointer(), _I64.as_pointer()
@@ -93,7 +99,7 @@ def exports() -> ir.Module:
     builder.ret(builder.bitcast(names, _POINTER))
     functions = [ir.Function(module, _KERNEL, function_name(signature)) for signature in KERNELS.values()]
     _look_up(module, functions)
-    _run(module)
+    _call(module, _run(module))
     return module
 
 
@@ -129,7 +135,7 @@ def _look_up(module: ir.Module, functions: list[ir.Function]) -> None:
     builder.ret(builder.ptrtoint(builder.load(place), _I64))
 
 
-def _run(module: ir.Module) -> None:
+def _run(module: ir.Module) -> ir.Function:
     """inferir_run(steps, n_steps)."""
     builder = _function(module, "inferir_run", ir.FunctionType(_I64, [_NUMBERS, _I64]))
     function = builder.function
@@ -163,3 +169,30 @@ def _run(module: ir.Module) -> None:
     builder.ret(step)
     builder.position_at_end(done)
     builder.ret(_constant(-1))
+    return function
+
+
+def _call(module: ir.Module, run: ir.Function) -> None:
+    """inferir_call(own, row): bytes objects both; what `own` holds is in `builtin.function`."""
+    builder = _function(module, "inferir_call", ir.FunctionType(_POINTER, [_POINTER, _POINTER]))
+    own, row = builder.function.args
+    type_place, length_place = 8, 16
+
+    def number(of: ir.Value, offset: int) -> ir.Value:
+        return builder.load(builder.bitcast(builder.gep(of, [_constant(offset)]), _NUMBERS))
+
+    steps, n_steps, row_address, nbytes, bytes_type, make_int = (
+        number(own, HEAD_NBYTES + 8 * place) for place in range(6)
+    )
+    stopped = builder.alloca(_I64)
+    builder.store(_constant(-2), stopped)
+    is_bytes = builder.icmp_unsigned("==", number(row, type_place), bytes_type)
+    fits = builder.icmp_unsigned("==", number(row, length_place), nbytes)
+    with builder.if_then(builder.and_(is_bytes, fits)):
+        kind = ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _I64, ir.IntType(1)])
+        copy = ir.Function(module, kind, "llvm.memcpy.p0.p0.i64")
+        contents = builder.gep(row, [_constant(HEAD_NBYTES)])
+        builder.call(copy, [builder.inttoptr(row_address, _POINTER), contents, nbytes, ir.Constant(ir.IntType(1), 0)])
+        builder.store(builder.call(run, [builder.inttoptr(steps, _NUMBERS), n_steps]), stopped)
+    make = builder.inttoptr(make_int, ir.FunctionType(_POINTER, [_I64]).as_pointer())
+    builder.ret(builder.call(make, [builder.load(stopped)]))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-from inferir.kernels.aot.abi import EXPORTS, exports, without_target
+from inferir.kernels.aot.abi import ELF_EXPORTS, EXPORTS, exports, without_target
 from inferir.kernels.aot.targets import LIBC, TARGETS, Target
 
 __all__ = ["emit", "link"]
@@ -30,8 +30,9 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
     module = llvm.parse_assembly(without_target(exports()))
     for part in parts:
         module.link_in(llvm.parse_bitcode(part))
+    exported = ELF_EXPORTS if target.file.endswith(".so") else EXPORTS
     for function in module.functions:
-        if not function.is_declaration and function.name not in EXPORTS:
+        if not function.is_declaration and function.name not in exported:
             function.linkage = "internal"
     module.triple, module.data_layout = target.triple, str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=3)

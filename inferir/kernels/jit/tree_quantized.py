@@ -19,8 +19,12 @@ Nothing waits for memory and no branch depends on a row; the cost is that of nod
 
 Four trees that add to the same output share one pass over the leaves. Each output gets its sums in tree order.
 
-Few rows walk instead, through all trees in lockstep, over nodes of one word: plane << 17 | distance << 8 | rank, where
-`distance` is how far behind the node its left child is. In a leaf it is 0, and the rank one that no code has.
+Few rows walk instead, each through eight trees in lockstep, over nodes of one word: plane << 17 | distance << 8 | rank,
+where `distance` is how far behind the node its left child is. In a leaf it is 0, as the plane is, and the rank one that
+no code has: who is there stays. So eight walks take the levels of the deepest of their trees, and nothing is asked in
+between that a CPU could guess wrong. `step_leaf` has the rows of the leaves.
+
+The tables are made by `tree_quantizer`.
 
 (Lucchese et al. 2015, QuickScorer, evaluates all nodes too, by masks; Prokhorenkova et al. 2018, arXiv:1706.09516, has
 bytes for values.)
@@ -32,7 +36,7 @@ import numpy as np
 
 from inferir.kernels.jit._compile import kernel, scalar
 from inferir.kernels.jit._simd import choose, choose_of_eight, count_below, skip_to_line
-from inferir.kernels.jit.tree import ZERO_THRESHOLD, next_node
+from inferir.kernels.jit.tree import ZERO_THRESHOLD
 
 #: Rows of a block, and bytes of a plane and of a slot.
 BLOCK = 256
@@ -43,14 +47,18 @@ LAST_CODE = 254
 #: Codes of a value that is no category, behind those of the categories.
 NAN, ZERO, NEGATIVE_ZERO, FRACTION, OUTSIDE = 0, 1, 2, 3, 4
 
-_STEPS = 3
+#: Trees that one row walks through at once: enough to hide the loads of a node and of its code behind those of others.
+WALKED_TREES = 8
+
+#: Levels that are walked without asking whether all have arrived, and those from one such question to the next.
+_UNASKED_LEVELS, _STEPS = 8, 2
 
 
 @scalar
 def _rank(cuts, group, g, value):
     """How many thresholds of group `g` are below `value`: 16 pivots at a time, from level to level."""
-    rank = np.uint64(0)
-    for level in range(np.uint64(group[g, 2])):
+    rank = count_below(cuts, np.uint64(group[g, 4]) * np.uint64(16), value)
+    for level in range(np.uint64(1), np.uint64(group[g, 2])):
         begin = np.uint64(group[g, np.uint64(4) + level])
         rank = rank * np.uint64(16) + count_below(cuts, (begin + rank) * np.uint64(16), value)
     return rank
@@ -210,47 +218,102 @@ def _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums
 
 
 @scalar
-def _next(step, codes, row_at, position):
-    """The node behind `position` for the row whose codes are BLOCK apart from `row_at` on; the same in a leaf."""
+def _plane_code(rank, plane, p):
+    """Code of plane p for a value above `rank` thresholds; a missing one has -1."""
+    code = min(max(np.int32(rank - plane[p, 0]), np.int32(0)), np.int32(LAST_CODE))
+    return np.uint8(plane[p, 1] if rank < 0 else code)
+
+
+@scalar
+def _row_codes(x, i, group, cuts, plane, sets, answer, codes, codes_at):
+    """Codes of row i, side by side: as `_encode`, without loops over rows."""
+    one = np.uint64(1)
+    for g in range(np.uint64(group.shape[0] - 1)):
+        value, first = x[i, np.uint64(group[g, 0])], np.uint64(group[g, 3])
+        rank = np.int32(-1)
+        if value == value and not (group[g, 1] and -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD):
+            rank = np.int32(_rank(cuts, group, g, value))
+        codes[codes_at + first] = _plane_code(rank, plane, first)
+        for p in range(first + one, np.uint64(group[g + one, 3])):  # there is seldom another
+            codes[codes_at + p] = _plane_code(rank, plane, p)
+    for h in range(np.uint64(sets.shape[0] - 1)):
+        n_categories, begin = sets[h, 1], np.uint64(sets[h, 3])
+        asked = np.uint64(category_code(x[i, np.uint64(sets[h, 0])], n_categories))
+        for p in range(np.uint64(sets[h, 2]), np.uint64(sets[h + one, 2])):
+            codes[codes_at + p] = answer[begin + asked]
+            begin += np.uint64(n_categories + OUTSIDE + 1)
+
+
+@scalar
+def _next(step, codes, codes_at, position):
+    """The node behind `position` for the row whose codes are side by side from `codes_at` on; the same in a leaf."""
     word = np.uint32(step[position])
-    code = codes[row_at + np.uint64(word >> np.uint32(17)) * np.uint64(BLOCK)]
+    code = codes[codes_at + np.uint64(word >> np.uint32(17))]
     distance = (word >> np.uint32(8)) & np.uint32(511)
-    return np.uint32(position + distance + np.uint32(code >= (word & np.uint32(255))))
+    return position + np.uint64(distance) + np.uint64(code >= np.uint8(word))
 
 
 @scalar
-def _walk(step, codes, row_at, walking, position, lane, reached):
-    """Walk on from each position[q] until all are in a leaf; reached[lane[q]] is that node's number."""
-    while walking > np.uint64(0):
-        for _ in range(_STEPS):
-            for q in range(walking):
-                position[q] = _next(step, codes, row_at, position[q])
-        left = np.uint64(0)
-        for q in range(walking):
-            here, chosen = position[q], lane[q]
-            behind = _next(step, codes, row_at, here)
-            reached[chosen] = behind
-            position[left], lane[left] = behind, chosen
-            left += np.uint64(behind != here)
-        walking = left
+def _root(tree, t):
+    """Where the walk through tree t begins; behind the last tree, where that through the last one does."""
+    return np.uint64(tree[min(t, np.uint64(tree.shape[0] - 2)), 6])
 
 
 @scalar
-def _add_alone(tree, leaf, step, leaf_number, codes, row_at, position, lane, reached, sums, r):
+def _level(step, codes, codes_at, positions):
+    """The nodes behind eight positions. Eight names, so that they are registers: an array would be memory."""
+    p0, p1, p2, p3, p4, p5, p6, p7 = positions
+    return (
+        _next(step, codes, codes_at, p0), _next(step, codes, codes_at, p1), _next(step, codes, codes_at, p2),
+        _next(step, codes, codes_at, p3), _next(step, codes, codes_at, p4), _next(step, codes, codes_at, p5),
+        _next(step, codes, codes_at, p6), _next(step, codes, codes_at, p7),
+    )  # fmt: skip
+
+
+@scalar
+def _arrived(step, positions):
+    """Whether all are leaves, whose words are of no plane and no distance."""
+    p0, p1, p2, p3, p4, p5, p6, p7 = positions
+    asked = step[p0] | step[p1] | step[p2] | step[p3] | step[p4] | step[p5] | step[p6] | step[p7]
+    return np.uint32(asked) <= np.uint32(255)
+
+
+@scalar
+def _walk(tree, t, step, codes, codes_at, reached):
+    """reached[i] is the leaf of the row in tree t + i, for eight trees in lockstep."""
+    positions = (
+        _root(tree, t), _root(tree, t + np.uint64(1)), _root(tree, t + np.uint64(2)), _root(tree, t + np.uint64(3)),
+        _root(tree, t + np.uint64(4)), _root(tree, t + np.uint64(5)), _root(tree, t + np.uint64(6)),
+        _root(tree, t + np.uint64(7)),
+    )  # fmt: skip
+    levels = np.int64(tree[t, 7])
+    for _ in range(min(levels, np.int64(_UNASKED_LEVELS))):
+        positions = _level(step, codes, codes_at, positions)
+    if levels > _UNASKED_LEVELS:
+        while not _arrived(step, positions):
+            for _ in range(_STEPS):
+                positions = _level(step, codes, codes_at, positions)
+    reached[0], reached[1], reached[2], reached[3] = positions[:4]
+    reached[4], reached[5], reached[6], reached[7] = positions[4:]
+
+
+@scalar
+def _add_alone(tree, leaf, step, step_leaf, codes, codes_at, reached, sums, r):
     """Add the leaves that one row reaches in all trees."""
-    n_trees, width, lanes = np.uint64(tree.shape[0] - 1), np.uint64(leaf.shape[1]), np.uint64(lane.shape[0])
-    first = np.uint64(0)
-    while first < n_trees:
-        trees = min(lanes, n_trees - first)
-        for q in range(trees):
-            position[q], lane[q] = tree[first + q, 6], q
-        _walk(step, codes, row_at, trees, position, lane, reached)
-        for q in range(trees):
-            row = np.uint64(tree[first + q, 2]) + np.uint64(leaf_number[reached[q]])
-            target = np.uint64(tree[first + q, 3])
-            for j in range(width):
-                sums[target + j, r] += leaf[row, j]
-        first += trees
+    n_trees, width, together = np.uint64(tree.shape[0] - 1), np.uint64(leaf.shape[1]), np.uint64(WALKED_TREES)
+    for t in range(np.uint64(0), n_trees, together):
+        _walk(tree, t, step, codes, codes_at, reached)
+        target, behind = np.uint64(tree[t, 3]), t + together
+        if width == np.uint64(1) and behind <= n_trees and np.uint64(tree[behind - np.uint64(1), 3]) == target:
+            total = sums[target, r]  # in a register
+            for i in range(together):
+                total += leaf[np.uint64(step_leaf[reached[i]]), 0]
+            sums[target, r] = total
+        else:
+            for q in range(t, min(behind, n_trees)):
+                row, target = np.uint64(step_leaf[reached[q - t]]), np.uint64(tree[q, 3])
+                for j in range(width):
+                    sums[target + j, r] += leaf[row, j]
 
 
 @kernel
@@ -266,15 +329,13 @@ def forest_quantized(
     op,
     leaf,
     step,
-    leaf_number,
+    step_leaf,
     base,
     few,
     rank,
     codes,
     slots,
     sums,
-    position,
-    lane,
     reached,
     out,
 ):
@@ -285,7 +346,8 @@ def forest_quantized(
         group  column, whether zero is missing, levels of search, first plane, first row of `cuts` of each level
         plane  thresholds before its first, code of a missing value
         sets   column, categories, first plane, first answer
-        tree   first tile, first op, first leaf, target, slot of its result, trees in its pass, first step
+        tree   first tile, first op, first leaf, target, slot of its result, trees in its pass, first step, and every
+               WALKED_TREES-th time levels of the deepest of so many trees. Targets ascend where leaves are one number
     """
     n_rows, block = np.uint64(x.shape[0]), np.uint64(BLOCK)
     codes_at, slots_at = skip_to_line(codes), skip_to_line(slots)
@@ -294,259 +356,17 @@ def forest_quantized(
     top = np.uint64(0)
     while top < n_rows:
         rows = min(block, n_rows - top)
-        _encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
         for j in range(np.uint64(base.shape[0])):
             for r in range(rows):
                 sums[j, r] = base[j]
         if rows <= np.uint64(few):
             for r in range(rows):
-                _add_alone(tree, leaf, step, leaf_number, codes, codes_at + r, position, lane, reached, sums, r)
+                _row_codes(x, top + r, group, cuts, plane, sets, answer, codes, codes_at)
+                _add_alone(tree, leaf, step, step_leaf, codes, codes_at, reached, sums, r)
         else:
+            _encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
             _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums)
         for r in range(rows):
             for j in range(np.uint64(base.shape[0])):
                 out[top + r, j] = sums[j, r]
         top += rows
-
-
-@kernel
-def category_answers(node, n_categories, threshold, left_child, node_flags, category_begin, category_words, begin, out):
-    """out[0, begin[p] + code] = 1 where a value of that code goes right at node[p]: one plane after the other."""
-    for p in range(np.uint64(node.shape[0])):
-        asked, count = np.uint32(node[p]), np.int64(n_categories[p])
-        for code in range(count + OUTSIDE + 1):
-            value = np.float64(code) + 0.5 * (code == 0)  # a value within ZERO_THRESHOLD has a code of its own
-            if code == count + NAN:
-                value = np.nan
-            elif code == count + ZERO:
-                value = 0.0
-            elif code == count + NEGATIVE_ZERO:
-                value = -0.5 * ZERO_THRESHOLD
-            elif code == count + FRACTION:
-                value = -0.5
-            elif code == count + OUTSIDE:
-                value = -2.0
-            behind = next_node(value, asked, threshold, left_child, node_flags, category_begin, category_words)
-            out[0, np.uint64(begin[p]) + np.uint64(code)] = behind - np.uint32(left_child[asked])
-
-
-#: Slots: 0 holds zeros, 1 to 4 the results of a pass, then those for ops, then one for each tile of a tree.
-_FIRST_FREE, _N_FREE, _FIRST_TILE = 5, 16, 21
-
-#: Slots in all: a tile has at least 5 of a tree's 255 inner nodes.
-N_SLOTS = _FIRST_TILE + 51
-
-#: An op that is never taken: what a tile has in place of nodes that are not there.
-_NEVER = 255
-
-
-@scalar
-def _is_tile(node, n_leaves, height):
-    """Whether three levels begin here that are full enough to be worth evaluating in full."""
-    return height[node] == 3 and n_leaves[node] >= 6
-
-
-@scalar
-def _measure(left_child, n_leaves, height, need):
-    """Leaves at and below each node, levels below it, and slots that its ops take. Numbers stop where none matters."""
-    for back in range(np.uint64(left_child.shape[0])):
-        node = np.uint64(left_child.shape[0]) - np.uint64(1) - back
-        child = left_child[node]
-        n_leaves[node], height[node], need[node] = 1, 0, 0
-        if child >= 0:
-            left, right = np.uint32(child), np.uint32(child + 1)
-            n_leaves[node] = min(n_leaves[left] + n_leaves[right], np.int32(1 << 20))
-            height[node] = min(max(height[left], height[right]) + np.int32(1), np.int32(1 << 20))
-            more = max(need[left], need[right])
-            need[node] = 1 if _is_tile(node, n_leaves, height) else more + np.int32(need[left] == need[right])
-
-
-@scalar
-def _lay_out(left_child, word, n_leaves, place, below, number, first_leaf, step, leaf_number, leaf_row):
-    """Steps of all trees whose roots have a place. False where a node has two parents."""
-    for i in range(np.uint64(left_child.shape[0])):
-        if place[i] < 0:
-            continue
-        child, at = left_child[i], np.uint64(place[i])
-        if child < 0:
-            step[at], leaf_number[at] = _NEVER, number[i]
-            leaf_row[np.uint64(first_leaf[i]) + np.uint64(number[i])] = ~child
-            continue
-        left, right, next_place = np.uint32(child), np.uint32(child + 1), below[i]
-        if place[left] >= 0 or place[right] >= 0:
-            return False
-        place[left], place[right] = next_place, next_place + 1
-        below_left, below_right = 2 * n_leaves[left] - 2, 2 * n_leaves[right] - 2  # nodes
-        if below_left >= below_right:
-            below[left], below[right] = next_place + 2, next_place + 2 + below_left
-        else:
-            below[left], below[right] = next_place + 2 + below_right, next_place + 2
-        number[left], number[right] = number[i], number[i] + n_leaves[left]
-        first_leaf[left] = first_leaf[right] = first_leaf[i]
-        asked = np.uint32(word[i])
-        distance = np.uint32(next_place - place[i])
-        step[at] = np.int32(
-            (asked >> np.uint32(8)) << np.uint32(17) | distance << np.uint32(8) | asked & np.uint32(255)
-        )
-        leaf_number[at] = 0
-    return True
-
-
-@scalar
-def _word_of(node, left_child, word):
-    """What an inner node asks; nothing, for a leaf."""
-    return word[node] if left_child[node] >= 0 else np.int32(_NEVER)
-
-
-@scalar
-def _leaves_left(node, left_child, n_leaves):
-    """Leaves below the left child; 0 below a leaf."""
-    return n_leaves[np.uint32(left_child[node])] if left_child[node] >= 0 else np.int32(0)
-
-
-@scalar
-def _write_tile(node, left_child, word, n_leaves, tile, q, slot):
-    """The tile whose top is `node`."""
-    left, right = np.uint32(left_child[node]), np.uint32(left_child[node] + 1)
-    tile[q, 0], tile[q, 1], tile[q, 2] = word[node], _word_of(left, left_child, word), _word_of(right, left_child, word)
-    for side in range(2):
-        below = left_child[right if side else left]
-        for i in range(2):
-            asked = np.int32(_NEVER)
-            if below >= 0:
-                asked = _word_of(np.uint32(below + i), left_child, word)
-            tile[q, np.uint64(3 + 2 * side + i)] = asked
-    tile[q, 7] = slot << 8
-    numbers = n_leaves[left] | _leaves_left(left, left_child, n_leaves) << 8
-    tile[q, 8] = numbers | _leaves_left(right, left_child, n_leaves) << 16
-
-
-@scalar
-def _write_op(node, left_child, word, n_leaves, slot, op, q, out_slot):
-    """The op of one node, whose children's slots are known."""
-    left, right = np.uint32(left_child[node]), np.uint32(left_child[node] + 1)
-    op[q, 0] = word[node]
-    op[q, 1] = slot[left] << 8 | slot[right] << 24
-    op[q, 2] = out_slot << 8 | n_leaves[left]
-
-
-@scalar
-def _schedule(root, result, left_child, word, n_leaves, height, need, slot, waiting, tile, n_tiles, op, n_ops):
-    """Tiles and ops of one tree, children first, and of two children the one that takes more slots. Returns how many
-    tiles and ops there are now."""
-    free, first_tile = np.uint32((1 << _N_FREE) - 1), n_tiles
-    waiting[0], n_waiting = root, 1
-    while n_waiting > 0:
-        n_waiting -= 1
-        entry = waiting[np.uint64(n_waiting)]
-        node = np.uint32(entry if entry >= 0 else ~entry)
-        child = left_child[node]
-        out_slot = np.int32(result) if node == np.uint32(root) else np.int32(0)
-        if child < 0:
-            slot[node] = 0
-        elif _is_tile(node, n_leaves, height):
-            slot[node] = out_slot if out_slot else np.int32(_FIRST_TILE + n_tiles - first_tile)
-            _write_tile(node, left_child, word, n_leaves, tile, np.uint64(n_tiles), slot[node])
-            n_tiles += 1
-        elif entry >= 0:
-            left, right = np.int32(child), np.int32(child + 1)
-            right_last = need[np.uint32(left)] >= need[np.uint32(right)]
-            waiting[np.uint64(n_waiting)] = ~entry
-            waiting[np.uint64(n_waiting + 1)] = right if right_last else left
-            waiting[np.uint64(n_waiting + 2)] = left if right_last else right
-            n_waiting += 3
-        else:
-            left_slot, right_slot = slot[np.uint32(child)], slot[np.uint32(child + 1)]
-            if not out_slot:
-                out_slot = left_slot if left_slot else right_slot
-                if left_slot and _FIRST_FREE <= right_slot < _FIRST_TILE:
-                    free |= np.uint32(1) << np.uint32(right_slot - _FIRST_FREE)
-            if not out_slot:
-                out_slot = np.int32(_FIRST_FREE)
-                while not free >> np.uint32(out_slot - _FIRST_FREE) & np.uint32(1):
-                    out_slot += np.int32(1)
-                free ^= np.uint32(1) << np.uint32(out_slot - _FIRST_FREE)
-            slot[node] = out_slot
-            _write_op(node, left_child, word, n_leaves, slot, op, np.uint64(n_ops), out_slot)
-            n_ops += 1
-    return n_tiles, n_ops
-
-
-@kernel
-def quantize_forest(
-    left_child,
-    word,
-    tree_root,
-    tree_target,
-    n_leaves,
-    height,
-    need,
-    place,
-    below,
-    number,
-    first_leaf,
-    waiting,
-    tree,
-    tile,
-    op,
-    leaf_row,
-    step,
-    leaf_number,
-    out,
-):
-    """Fill `tree` to `leaf_number`, of which leaf_row[i] is the row of `leaf_value` that row i of `leaf` is to be.
-
-    Neighbours of the same target share a pass, if there are four. word[i] is plane << 8 | rank of node i. The last row
-    of `tree` has how many tiles and ops there are. out = (leaves, steps), or -1 first for a forest that has a tree of
-    more than 256 leaves, or a node with two parents.
-    """
-    n_nodes, n_trees = left_child.shape[0], np.int64(tree_root.shape[0])
-    out[0], out[1] = -1, 0
-    _measure(left_child, n_leaves, height, need)
-    for i in range(np.uint64(n_nodes)):
-        place[i] = -1
-    steps, leaves = np.int64(0), np.int64(0)
-    for t in range(np.uint64(n_trees)):
-        root = np.uint32(tree_root[t])
-        nodes = np.int64(2 * n_leaves[root] - 1)
-        if n_leaves[root] > 256 or place[root] >= 0 or steps + nodes > n_nodes:
-            return
-        place[root], below[root], number[root], first_leaf[root] = steps, steps + 1, 0, leaves
-        tree[t, 2], tree[t, 3], tree[t, 6] = leaves, tree_target[t], steps
-        steps += nodes
-        leaves += n_leaves[root]
-    if not _lay_out(left_child, word, n_leaves, place, below, number, first_leaf, step, leaf_number, leaf_row):
-        return
-    n_tiles, n_ops, t = np.int64(0), np.int64(0), np.int64(0)
-    while t < n_trees:
-        together = np.int64(1)
-        while (
-            together < min(np.int64(4), n_trees - t)
-            and tree_target[np.uint64(t + together)] == tree_target[np.uint64(t)]
-        ):
-            together += 1
-        together = together if together == 4 else np.int64(1)
-        for i in range(together):
-            q, root = np.uint64(t + i), np.uint32(tree_root[np.uint64(t + i)])
-            result = np.int32(1 + i) if left_child[root] >= 0 else np.int32(0)
-            tree[q, 0], tree[q, 1], tree[q, 4], tree[q, 5] = n_tiles, n_ops, result << 8, together
-            n_tiles, n_ops = _schedule(
-                np.int32(root),
-                result,
-                left_child,
-                word,
-                n_leaves,
-                height,
-                need,
-                below,
-                waiting,
-                tile,
-                n_tiles,
-                op,
-                n_ops,
-            )
-        t += together
-    for i in range(7):
-        tree[np.uint64(n_trees), np.uint64(i)] = 0
-    tree[np.uint64(n_trees), 0], tree[np.uint64(n_trees), 1] = n_tiles, n_ops
-    out[0], out[1] = leaves, steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import BuiltinFunctionType
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 from inferir import kernels
 from inferir.errors import BackendError
 from inferir.kernels import aot
-from inferir.kernels.aot import library, manifest, targets
+from inferir.kernels.aot import builtin, library, manifest, targets
 from inferir.kernels.aot.arrays import Call
 from inferir.kernels.signatures import ABI_VERSION, KERNELS
 
@@ -121,7 +123,9 @@ def loaded(libraries: Path) -> library.Library:
 
 def test_environment_chooses_the_level(libraries: Path) -> None:
     for level, file in library.levels(platform.machine(), library.cpu_flags()):
-        code = "from inferir.kernels.aot import library; found = library.load(); print(found.level, found.path)"
+        code = (
+            "from inferir.kernels.aot import builtin, library; found = library.load(); print(found.level, found.path)"
+        )
         environ = {**os.environ, "INFERIR_CPU_LEVEL": level}
         done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
         assert done.stdout.split() == [level, str(libraries / file)]
@@ -176,6 +180,41 @@ def test_steps_run_in_order_until_one_has_a_problem(loaded: library.Library, rel
     assert loaded.run(good.steps.ctypes.data, 0) == -1
 
 
+@pytest.mark.parametrize("built_in", [True, False])
+def test_a_row_is_copied_to_its_place_before_steps_run(
+    loaded: library.Library, built_in: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not built_in:
+        monkeypatch.setattr(builtin, "HEAD_NBYTES", 48)  # as a CPython of other heads would have it
+    steps = _Steps(loaded, np.array([[0.25]]))
+    ask = loaded.bind_row(steps.steps.ctypes.data, 3, steps.x.ctypes.data, steps.x.nbytes)
+    assert isinstance(ask, BuiltinFunctionType) == built_in
+    assert ask(np.array([[0.75]]).tobytes()) == -1
+    assert steps.complement.tolist() == [[0.25, 0.75]]
+    assert ask(np.array([[np.inf]]).tobytes()) == 1
+    for other in (b"", bytes(7), bytes(9), bytearray(8), memoryview(bytes(8)), None, "12345678", 8, [0.5]):
+        steps.x[:] = 0.125
+        assert ask(other) == -2  # type: ignore[arg-type]
+        assert steps.x[0, 0] == 0.125
+    references = sys.getrefcount(ask)
+    for _ in range(10_000):
+        ask(bytes(8))
+    assert sys.getrefcount(ask) == references
+
+
+def test_a_function_keeps_what_it_needs(loaded: library.Library) -> None:
+    steps = _Steps(loaded, np.array([[0.25]]))
+    asks = [loaded.bind_row(steps.steps.ctypes.data, 3, steps.x.ctypes.data, 8) for _ in range(1000)]
+    gc.collect()
+    scattered = [bytes(range(48, 48 + k % 50)) for k in range(10_000)]  # takes what was freed
+    for ask in (*asks[:10], *asks[-10:]):
+        assert ask(np.array([0.5]).tobytes()) == -1
+    del asks, ask
+    gc.collect()
+    assert steps.complement.tolist() == [[0.5, 0.5]]
+    assert len(scattered) == 10_000
+
+
 def test_threads(loaded: library.Library) -> None:
     """Each thread has its own block, though the kernel is one."""
     softmax = Call(loaded, KERNELS["softmax_f64"])
@@ -199,7 +238,7 @@ def test_threads(loaded: library.Library) -> None:
 
 def test_what_loading_imports(libraries: Path) -> None:
     """A start on AWS Lambda pays for every module; ctypes, typing, collections and json are among the dearest."""
-    code = "import sys; was = set(sys.modules); from inferir.kernels.aot import library; library.load()\n"
+    code = "import sys; was = set(sys.modules); from inferir.kernels.aot import builtin, library; library.load()\n"
     code += "import json; print(json.dumps(sorted(set(sys.modules) - was - {'json'})))"
     environ = {**os.environ, "PYTHONPATH": str(Path(aot.__file__).parents[3])}
     done = subprocess.run([sys.executable, "-S", "-c", code], env=environ, capture_output=True, text=True, check=True)
