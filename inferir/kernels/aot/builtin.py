@@ -62,7 +62,7 @@ def function(
     if bytes.__basicsize__ != HEAD_NBYTES + 1:
         return None
     try:
-        python = _ctypes.dlopen(None, os.RTLD_NOW)
+        python = _ctypes.dlopen(None, os.RTLD_NOW)  # type: ignore[arg-type]  # None: what the process has
         make_int, make_function = (_ctypes.dlsym(python, name) for name in ("PyLong_FromLongLong", "PyCFunction_NewEx"))
     except OSError:
         return None

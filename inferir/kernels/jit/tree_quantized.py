@@ -293,8 +293,9 @@ def _walk(tree, t, step, codes, codes_at, reached):
         while not _arrived(step, positions):
             for _ in range(_STEPS):
                 positions = _level(step, codes, codes_at, positions)
-    reached[0], reached[1], reached[2], reached[3] = positions[:4]
-    reached[4], reached[5], reached[6], reached[7] = positions[4:]
+    p0, p1, p2, p3, p4, p5, p6, p7 = positions
+    reached[0], reached[1], reached[2], reached[3] = p0, p1, p2, p3
+    reached[4], reached[5], reached[6], reached[7] = p4, p5, p6, p7
 
 
 @scalar

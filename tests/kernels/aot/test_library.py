@@ -238,7 +238,7 @@ def test_threads(loaded: library.Library) -> None:
 
 def test_what_loading_imports(libraries: Path) -> None:
     """A start on AWS Lambda pays for every module; ctypes, typing, collections and json are among the dearest."""
-    code = "import sys; was = set(sys.modules); from inferir.kernels.aot import builtin, library; library.load()\n"
+    code = "import sys; was = set(sys.modules); from inferir.kernels.aot import library; library.load()\n"
     code += "import json; print(json.dumps(sorted(set(sys.modules) - was - {'json'})))"
     environ = {**os.environ, "PYTHONPATH": str(Path(aot.__file__).parents[3])}
     done = subprocess.run([sys.executable, "-S", "-c", code], env=environ, capture_output=True, text=True, check=True)
