@@ -82,7 +82,8 @@ class Peer:
         host = f"127.0.0.1:{self._server.getsockname()[1]}"
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-            f"Lambda-Runtime-Aws-Request-Id: {REQUEST_ID}\r\nLambda-Runtime-Deadline-Ms: 9999999999999\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: {REQUEST_ID}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {int(time.time() * 1000) + 3_600_000}\r\n"
             "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:012345678912:function:test_function\r\n"
             f"Date: Sat, 21 Nov 2026 09:47:28 GMT\r\nContent-Length: {len(event)}\r\n\r\n"
         )

@@ -199,7 +199,7 @@ def answers(
     Raises TaskError (E008) where probabilities are asked for and there are none.
     """
     if not options.needs_probabilities:
-        return [{"prediction": _finite(prediction)} for prediction in predictions]
+        return [{"prediction": p if type(p) in _ALWAYS_FINITE else _finite(p)} for p in predictions]
     if probabilities is None:
         raise TaskError("this model has no probabilities")
     several = bool(classes) and isinstance(classes[0], tuple)
@@ -232,6 +232,10 @@ def _top(row: Sequence[float], classes: Sequence[Any], top_k: int) -> list[dict[
     """The most probable classes; the earlier class first where two are as probable, what is not a number last."""
     order = sorted(range(len(row)), key=lambda k: row[k] if row[k] == row[k] else -1.0, reverse=True)
     return [{"class": classes[k] if classes else k, "probability": _finite(row[k])} for k in order[:top_k]]
+
+
+#: What most labels are. A set is looked into without a call of our own.
+_ALWAYS_FINITE = frozenset((int, str, bool))
 
 
 def _finite(value: Any) -> Any:

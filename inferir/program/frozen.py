@@ -181,7 +181,13 @@ class FrozenModel:
         except IndexError:
             frame = self._frame(face, 1 if n_rows == 1 else _CHUNK_ROWS)
         try:
-            return frame.answer(rows, n_rows)
+            step = frame.capacity
+            if n_rows == step:
+                return frame.answer(rows, n_rows)
+            answer, width = [], self._n_columns
+            for k in range(0, n_rows, step):
+                answer += frame.answer(rows[k * width : (k + step) * width], min(step, n_rows - k), k)
+            return answer
         finally:
             shelf.append(frame)
 
@@ -215,15 +221,7 @@ class _PlainFrame(Frame):
         view: memoryview = memoryview(self.owner)[begin : begin + nbytes].cast(_CODES[dtype])
         return view
 
-    def answer(self, rows: memoryview, n_rows: int) -> list[list[Any]]:
-        if n_rows == self.capacity:
-            return self._run(rows, n_rows, 0)
-        step, width, answer = self.capacity, self._width_in, []
-        for k in range(0, n_rows, step):
-            answer += self._run(rows[k * width : (k + step) * width], min(step, n_rows - k), k)
-        return answer
-
-    def _run(self, rows: memoryview, n_rows: int, first: int) -> list[list[Any]]:
+    def answer(self, rows: memoryview, n_rows: int, first: int = 0) -> list[list[Any]]:
         """The answers for at most `capacity` rows, of which the first has the number `first`."""
         if n_rows != self._rows:
             self.resize(n_rows)
