@@ -27,7 +27,7 @@ from aiohttp.web_protocol import RequestHandler
 from benchmarks.serving import servers
 from benchmarks.serving.__main__ import run, single
 from benchmarks.serving.load import closed_loop
-from inferir.server.connection import Connection
+from inferir.server.request.connection import Connection
 
 PORT = 9341
 _BODY = b'{"prediction":1,"latency_ms":0.185,"model_id":"model","model_version":"1","request_id":"8ff84da200000000"}'

@@ -20,24 +20,24 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from inferir.server import page, protocols, telemetry
-from inferir.server.adaptive import GradientLimit
-from inferir.server.admission import Admission, FixedLimit, Limit
-from inferir.server.auth import Keys
-from inferir.server.batcher import Batcher
-from inferir.server.batching import pays
-from inferir.server.cache import AnswerCache
-from inferir.server.connection import HttpServer
-from inferir.server.dataplane import DataPlane
-from inferir.server.gate import Gate
 from inferir.server.handlers.admin import AdminHandlers
 from inferir.server.handlers.observe import ObserveHandlers
 from inferir.server.handlers.predict import PredictHandler
-from inferir.server.library import Library
+from inferir.server.inference.batcher import Batcher
+from inferir.server.inference.batching import pays
+from inferir.server.inference.cache import AnswerCache
+from inferir.server.inference.dataplane import DataPlane
+from inferir.server.models.library import Library
+from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.observer import Telemetry
 from inferir.server.parts import Admin, Parts
 from inferir.server.protocols.oip import grpc
-from inferir.server.registry import ModelVersion, Registry
-from inferir.server.routes import Route, Router
+from inferir.server.request.adaptive import GradientLimit
+from inferir.server.request.admission import Admission, FixedLimit, Limit
+from inferir.server.request.auth import Keys
+from inferir.server.request.connection import HttpServer
+from inferir.server.request.gate import Gate
+from inferir.server.request.routes import Route, Router
 from inferir.server.settings import Settings, default_concurrency
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from inferir.server.exchange import Exchange
+    from inferir.server.request.exchange import Exchange
 
 __all__ = ["NoStart", "Observer", "Observers", "Telemetry"]
 

@@ -15,7 +15,7 @@ from inferir.server.handlers.admin import Alias, AliasBody
 from inferir.server.protocols import invocations
 from inferir.server.protocols.oip import messages
 from inferir.server.protocols.oip.rest import HEADER_LENGTH
-from inferir.server.routes import Route
+from inferir.server.request.routes import Route
 
 __all__ = ["OPERATIONS", "TAGS", "Operation", "document"]
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from inferir.server.admission import Admission
-from inferir.server.dataplane import DataPlane
+from inferir.server.inference.dataplane import DataPlane
+from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.observer import Telemetry
-from inferir.server.registry import ModelVersion, Registry
+from inferir.server.request.admission import Admission
 from inferir.server.settings import Settings
 
 __all__ = ["Admin", "Parts"]

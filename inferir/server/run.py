@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from inferir.errors import FileAccessError, InvalidInputError
-from inferir.server.auth import Keys, parse_keys
+from inferir.server.models.watcher import Watcher
+from inferir.server.request.auth import Keys, parse_keys
 from inferir.server.settings import Settings
-from inferir.server.watcher import Watcher
 
 __all__ = ["check", "configure_logging", "open_socket", "run", "run_loop", "tls_context"]
 

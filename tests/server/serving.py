@@ -20,7 +20,7 @@ import numpy as np
 from inferir.formats import apr
 from inferir.formats.spec import ColumnSpec, ModelSpec, OperatorSpec, TensorSpec
 from inferir.server.app import App
-from inferir.server.auth import Keys
+from inferir.server.request.auth import Keys
 from inferir.server.run import open_socket, tls_context
 from inferir.server.settings import Settings
 

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from inferir.errors import FileAccessError
-from inferir.server import snapshots
+from inferir.server.models import snapshots
 from tests.server.serving import eventually, linear_model, serving
 
 ZERO = {"features": [0, 0]}

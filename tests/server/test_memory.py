@@ -18,9 +18,9 @@ import pytest
 
 from inferir.errors import InferirError
 from inferir.kernels import available
-from inferir.server.exchange import Exchange
+from inferir.server.request.exchange import Exchange
+from tests.server.request.test_gate import slow
 from tests.server.serving import eventually, linear_model, serving
-from tests.server.test_gate import slow
 
 BIG = 2**20
 

@@ -12,8 +12,8 @@ from inferir import payload
 from inferir.errors import InferirError
 from inferir.server import schemas
 from inferir.server.openapi import OPERATIONS, document
-from inferir.server.replies import Reply
-from inferir.server.routes import Route
+from inferir.server.request.replies import Reply
+from inferir.server.request.routes import Route
 
 
 def route(method: str, path: str, **more: Any) -> Route:

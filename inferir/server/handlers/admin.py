@@ -8,9 +8,9 @@ from __future__ import annotations
 import msgspec
 
 from inferir.errors import InvalidInputError
-from inferir.server.exchange import Exchange
 from inferir.server.parts import Parts
-from inferir.server.replies import Reply, json_reply
+from inferir.server.request.exchange import Exchange
+from inferir.server.request.replies import Reply, json_reply
 
 __all__ = ["AdminHandlers", "Alias", "AliasBody"]
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferir.server.errors import NotReadyError
-from inferir.server.exchange import Exchange
+from inferir.server.models.registry import Failure, ModelVersion, Registry
 from inferir.server.parts import Parts
-from inferir.server.registry import Failure, ModelVersion, Registry
-from inferir.server.replies import Reply, json_reply
+from inferir.server.request.exchange import Exchange
+from inferir.server.request.replies import Reply, json_reply
 
 __all__ = ["ObserveHandlers", "describe_models"]
 

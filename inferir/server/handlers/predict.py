@@ -11,12 +11,12 @@ import numpy as np
 
 from inferir import payload
 from inferir.errors import InvalidInputError
-from inferir.server.cache import AnswerCache
-from inferir.server.dataplane import Answers, DataPlane
 from inferir.server.errors import UnsupportedMediaError
-from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Exchange
-from inferir.server.registry import ModelVersion, Table
-from inferir.server.replies import Reply
+from inferir.server.inference.cache import AnswerCache
+from inferir.server.inference.dataplane import Answers, DataPlane
+from inferir.server.models.registry import ModelVersion, Table
+from inferir.server.request.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Exchange
+from inferir.server.request.replies import Reply
 
 if TYPE_CHECKING:
     from inferir.model import Model

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from inferir.server.exchange import Exchange
 from inferir.server.openapi import document
 from inferir.server.page.docs import docs_page
 from inferir.server.page.live import live
 from inferir.server.page.overview import models_fragment, overview_page
 from inferir.server.parts import Parts
-from inferir.server.replies import Reply, json_reply
-from inferir.server.routes import Route
+from inferir.server.request.exchange import Exchange
+from inferir.server.request.replies import Reply, json_reply
+from inferir.server.request.routes import Route
 
 __all__ = ["routes"]
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inferir.formats.spec import ColumnSpec
+from inferir.server.models.registry import ModelVersion
 from inferir.server.page.html import Html, element, join, page, table
 from inferir.server.page.live import quantile
 from inferir.server.parts import Parts
-from inferir.server.registry import ModelVersion
 
 __all__ = ["models_fragment", "overview_page"]
 

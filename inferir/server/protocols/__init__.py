@@ -10,7 +10,7 @@ from inferir.server.parts import Parts
 from inferir.server.protocols.containers import ContainerHandlers
 from inferir.server.protocols.oip.handlers import OipHandlers
 from inferir.server.protocols.oip.repository import RepositoryHandlers
-from inferir.server.routes import Route
+from inferir.server.request.routes import Route
 
 __all__ = ["routes"]
 

@@ -14,14 +14,14 @@ import numpy as np
 
 from inferir import __version__
 from inferir.rows import Columns
-from inferir.server.dataplane import Answers
 from inferir.server.errors import NotReadyError
-from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
+from inferir.server.inference.dataplane import Answers
+from inferir.server.models.registry import ModelVersion
 from inferir.server.parts import Parts
 from inferir.server.protocols import invocations
-from inferir.server.registry import ModelVersion
-from inferir.server.replies import Reply
-from inferir.server.routes import Route
+from inferir.server.request.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
+from inferir.server.request.replies import Reply
+from inferir.server.request.routes import Route
 
 __all__ = ["ContainerHandlers"]
 

@@ -26,7 +26,7 @@ from inferir.server.telemetry.metrics import Metrics
 from inferir.server.telemetry.server_timing import server_timing
 
 if TYPE_CHECKING:
-    from inferir.server.exchange import Exchange
+    from inferir.server.request.exchange import Exchange
     from inferir.server.telemetry.tracing import Tracer
 
 __all__ = ["ServerTelemetry", "create"]

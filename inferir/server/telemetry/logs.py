@@ -24,7 +24,7 @@ from inferir.server.observer import NoStart
 from inferir.server.telemetry.trace_context import TRACEPARENT, trace_id_of
 
 if TYPE_CHECKING:
-    from inferir.server.exchange import Exchange
+    from inferir.server.request.exchange import Exchange
 
 __all__ = ["JsonFormatter", "JsonLog"]
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from inferir.server.exchange import INFERENCE, STAGES
 from inferir.server.observer import NoStart
+from inferir.server.request.exchange import INFERENCE, STAGES
 from inferir.server.telemetry.families import BATCH_STAGES, FAMILIES, MODEL_LIMIT, OTHER, Family
 
 if TYPE_CHECKING:
-    from inferir.server.exchange import Exchange
-    from inferir.server.routes import Route
+    from inferir.server.request.exchange import Exchange
+    from inferir.server.request.routes import Route
 
 __all__ = ["Histogram", "Metrics"]
 

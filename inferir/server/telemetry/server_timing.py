@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferir.server.exchange import STAGES
+from inferir.server.request.exchange import STAGES
 
 __all__ = ["server_timing"]
 

@@ -24,10 +24,10 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from inferir import __version__
-from inferir.server.exchange import INFERENCE, QUEUE, STAGES
+from inferir.server.request.exchange import INFERENCE, QUEUE, STAGES
 
 if TYPE_CHECKING:
-    from inferir.server.exchange import Exchange
+    from inferir.server.request.exchange import Exchange
 
 __all__ = ["Tracer"]
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from inferir.errors import InferirError, UnknownModelError
-from inferir.server import snapshots
 from inferir.server.errors import NotReadyError, RequestError
-from inferir.server.snapshots import Snapshot
+from inferir.server.models import snapshots
+from inferir.server.models.snapshots import Snapshot
 from inferir.server.workers.link import LostError
 
 __all__ = ["Fleet", "Member"]

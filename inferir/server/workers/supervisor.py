@@ -13,11 +13,11 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from inferir.server.auth import Keys
+from inferir.server.models.watcher import Watcher
+from inferir.server.request.auth import Keys
 from inferir.server.run import open_socket, url_of
 from inferir.server.settings import Settings
 from inferir.server.telemetry.exposition import remains
-from inferir.server.watcher import Watcher
 from inferir.server.workers.fleet import Fleet
 from inferir.server.workers.link import Link, LostError
 from inferir.server.workers.restarts import Restarts

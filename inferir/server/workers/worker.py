@@ -14,12 +14,12 @@ import socket
 from typing import Any
 
 from inferir.server.app import App
-from inferir.server.auth import Keys
-from inferir.server.library import Library
-from inferir.server.registry import ModelVersion
+from inferir.server.models.library import Library
+from inferir.server.models.registry import ModelVersion
+from inferir.server.models.snapshots import Snapshot
+from inferir.server.request.auth import Keys
 from inferir.server.run import configure_logging, run_loop, tls_context
 from inferir.server.settings import Settings
-from inferir.server.snapshots import Snapshot
 from inferir.server.workers.link import Link, LostError
 
 __all__ = ["main"]

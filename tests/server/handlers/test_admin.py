@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from inferir.server.auth import parse_keys
+from inferir.server.request.auth import parse_keys
 from tests.server.serving import linear_model, serving
 
 ADMIN, INFER = {"X-API-Key": "a"}, {"X-API-Key": "i"}

@@ -15,8 +15,8 @@ import pytest
 
 import inferir
 from inferir.demo import FOLDER
-from inferir.server.auth import parse_keys
 from inferir.server.protocols.oip.handlers import EXTENSIONS
+from inferir.server.request.auth import parse_keys
 from tests.server.serving import linear_model, serving
 
 PENGUINS, CANCER = str(FOLDER / "penguins.apr"), str(FOLDER / "breast_cancer.apr")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from inferir.server.exchange import STAGES
+from inferir.server.request.exchange import STAGES
 from inferir.server.telemetry import ServerTelemetry
 from inferir.server.telemetry.logs import BACKLOG, JsonFormatter, JsonLog
 from inferir.server.telemetry.server_timing import server_timing

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from inferir.server.exchange import STAGES, Exchange
-from inferir.server.replies import Reply
-from inferir.server.routes import Route
+from inferir.server.request.exchange import STAGES, Exchange
+from inferir.server.request.replies import Reply
+from inferir.server.request.routes import Route
 from inferir.server.settings import Settings
 from inferir.server.telemetry import ServerTelemetry, create
 from inferir.server.telemetry.exposition import add_up, remains

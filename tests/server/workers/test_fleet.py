@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from inferir.errors import ModelLoadError
-from inferir.server.auth import Keys
 from inferir.server.errors import NotReadyError
+from inferir.server.models.watcher import Watcher
+from inferir.server.request.auth import Keys
 from inferir.server.settings import Settings
-from inferir.server.watcher import Watcher
 from inferir.server.workers.fleet import Fleet
 from inferir.server.workers.link import LostError
 from inferir.server.workers.supervisor import Supervisor

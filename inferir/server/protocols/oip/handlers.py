@@ -9,16 +9,16 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from inferir import __version__
-from inferir.server.dataplane import Answers
-from inferir.server.deadlines import tighten
-from inferir.server.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
+from inferir.server.inference.dataplane import Answers
+from inferir.server.models.registry import ModelVersion
 from inferir.server.parts import Parts
 from inferir.server.protocols.oip import rest
 from inferir.server.protocols.oip.messages import HealthStatus, ModelMetadata, ModelReady, ServerMetadata
 from inferir.server.protocols.oip.signature import Signature
-from inferir.server.registry import ModelVersion
-from inferir.server.replies import JSON, Reply, json_reply
-from inferir.server.routes import Route
+from inferir.server.request.deadlines import tighten
+from inferir.server.request.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, Exchange
+from inferir.server.request.replies import JSON, Reply, json_reply
+from inferir.server.request.routes import Route
 
 __all__ = ["EXTENSIONS", "PLATFORM", "OipHandlers", "metadata_of"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from inferir.errors import InvalidInputError
-from inferir.server.exchange import STAGES, Exchange
 from inferir.server.parts import Parts
 from inferir.server.protocols.oip.messages import LoadBody, RepositoryIndexBody, RepositoryModel, UnloadBody
-from inferir.server.replies import JSON, Reply, json_reply
-from inferir.server.routes import Route
+from inferir.server.request.exchange import STAGES, Exchange
+from inferir.server.request.replies import JSON, Reply, json_reply
+from inferir.server.request.routes import Route
 from inferir.server.telemetry.exposition import add_up
 from inferir.server.telemetry.families import BATCH_STAGES, FAMILIES
 

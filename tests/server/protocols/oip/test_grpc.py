@@ -14,8 +14,8 @@ import pytest
 import inferir
 from inferir.demo import FOLDER
 from inferir.errors import BackendError, FileAccessError, InvalidInputError
-from inferir.server.auth import Keys, parse_keys
 from inferir.server.protocols.oip import grpc as oip_grpc
+from inferir.server.request.auth import Keys, parse_keys
 from tests.server.clients.conftest import free_port
 from tests.server.serving import serving
 

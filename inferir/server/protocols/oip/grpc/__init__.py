@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inferir.errors import BackendError, FileAccessError, InvalidInputError
-from inferir.server.auth import Keys
 from inferir.server.parts import Parts
+from inferir.server.request.auth import Keys
 from inferir.server.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,17 +17,17 @@ from multidict import CIMultiDict
 
 from inferir import __version__
 from inferir.errors import InvalidInputError, UnknownModelError
-from inferir.server.auth import Keys
 from inferir.server.errors import NotReadyError
-from inferir.server.exchange import DESERIALIZE, Exchange
-from inferir.server.gate import Gate
 from inferir.server.parts import Parts
 from inferir.server.protocols.oip.grpc.messages import METHODS, PACKAGE, SERVICE, message
 from inferir.server.protocols.oip.grpc.tensors import decode, fill
 from inferir.server.protocols.oip.handlers import EXTENSIONS, OipHandlers, metadata_of
 from inferir.server.protocols.oip.repository import index, statistics
-from inferir.server.replies import Reply
-from inferir.server.routes import Route, Router
+from inferir.server.request.auth import Keys
+from inferir.server.request.exchange import DESERIALIZE, Exchange
+from inferir.server.request.gate import Gate
+from inferir.server.request.replies import Reply
+from inferir.server.request.routes import Route, Router
 
 __all__ = ["GrpcServer"]
 

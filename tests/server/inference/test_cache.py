@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferir.server.cache import AnswerCache
+from inferir.server.inference.cache import AnswerCache
 
 
 def test_the_ones_used_last_are_kept() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from inferir.errors import UnknownModelError
 from inferir.server.errors import ConflictError
-from inferir.server.registry import Failure, ModelVersion, Registry, natural_order
+from inferir.server.models.registry import Failure, ModelVersion, Registry, natural_order
 
 
 def version(name: str, number: str, source: str = "", n_bytes: int = 0) -> ModelVersion:

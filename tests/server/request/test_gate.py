@@ -13,7 +13,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from inferir.server.registry import Cost
+from inferir.server.models.registry import Cost
 from tests.server.serving import eventually, linear_model, serving
 
 

@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 from inferir.errors import InvalidInputError
 from inferir.server.errors import ForbiddenError, UnauthenticatedError
-from inferir.server.routes import Scope
+from inferir.server.request.routes import Scope
 
 __all__ = ["ANYBODY", "Keys", "Principal", "parse_keys"]
 

@@ -15,10 +15,10 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeAlias
 
 from inferir.errors import InvalidInputError, UnknownModelError
-from inferir.server.admission import DEADLINE_INFEASIBLE, EXPIRED
 from inferir.server.errors import DeadlineError, NotReadyError, TooLargeError
-from inferir.server.exchange import INFERENCE, QUEUE, Exchange
-from inferir.server.registry import ModelVersion, Registry
+from inferir.server.models.registry import ModelVersion, Registry
+from inferir.server.request.admission import DEADLINE_INFEASIBLE, EXPIRED
+from inferir.server.request.exchange import INFERENCE, QUEUE, Exchange
 
 __all__ = ["INLINE_LIMIT_S", "Answers", "DataPlane"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferir.server.watching import Watch
+from inferir.server.models.watching import Watch
 
 A, B = (1,), (2,)
 

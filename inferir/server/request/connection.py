@@ -26,9 +26,9 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from inferir.server.errors import BodyTimeoutError, RequestError, TooLargeError
-from inferir.server.exchange import Exchange
-from inferir.server.gate import Gate
-from inferir.server.replies import Reply, ReplyResponse, encode_reply
+from inferir.server.request.exchange import Exchange
+from inferir.server.request.gate import Gate
+from inferir.server.request.replies import Reply, ReplyResponse, encode_reply
 
 __all__ = ["Connection", "HttpServer"]
 

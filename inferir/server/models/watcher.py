@@ -10,8 +10,8 @@ from typing import Any
 
 from inferir.errors import InferirError
 from inferir.server.errors import RequestError
-from inferir.server.snapshots import stamp_of
-from inferir.server.watching import Stamp, Watch
+from inferir.server.models.snapshots import stamp_of
+from inferir.server.models.watching import Stamp, Watch
 
 __all__ = ["Watcher", "look_at", "model_files"]
 

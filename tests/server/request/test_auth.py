@@ -7,8 +7,8 @@ import hashlib
 import pytest
 
 from inferir.errors import InvalidInputError
-from inferir.server.auth import ANYBODY, Keys, parse_keys
 from inferir.server.errors import ForbiddenError, UnauthenticatedError
+from inferir.server.request.auth import ANYBODY, Keys, parse_keys
 
 LINES = ["# ours", "", "k1 infer alice", "k2 infer,read bob", f"sha256:{hashlib.sha256(b'k3').hexdigest()} admin carol"]
 

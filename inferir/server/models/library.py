@@ -18,12 +18,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 from inferir.errors import InferirError, MemoryLimitError, UnknownModelError
-from inferir.server import snapshots
-from inferir.server.loading import load_version
+from inferir.server.models import snapshots
+from inferir.server.models.loading import load_version
+from inferir.server.models.registry import Failure, ModelVersion, Registry
+from inferir.server.models.snapshots import Snapshot
 from inferir.server.observer import Observer
-from inferir.server.registry import Failure, ModelVersion, Registry
 from inferir.server.settings import Settings
-from inferir.server.snapshots import Snapshot
 
 __all__ = ["Library"]
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferir.errors import InvalidInputError
-from inferir.server.exchange import Exchange
+from inferir.server.request.exchange import Exchange
 
 __all__ = ["deadline_of", "tighten"]
 

@@ -21,14 +21,14 @@ from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Any
 
-from inferir.server.admission import EXPIRED, Admission
-from inferir.server.auth import Keys
-from inferir.server.deadlines import deadline_of
 from inferir.server.errors import DeadlineError, OverloadError, RequestError
-from inferir.server.exchange import QUEUE, Exchange
 from inferir.server.observer import Telemetry
-from inferir.server.replies import Reply, error_reply
-from inferir.server.routes import UNMATCHED, Router
+from inferir.server.request.admission import EXPIRED, Admission
+from inferir.server.request.auth import Keys
+from inferir.server.request.deadlines import deadline_of
+from inferir.server.request.exchange import QUEUE, Exchange
+from inferir.server.request.replies import Reply, error_reply
+from inferir.server.request.routes import UNMATCHED, Router
 
 __all__ = ["Gate"]
 

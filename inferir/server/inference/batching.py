@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferir.server.registry import Cost
+from inferir.server.models.registry import Cost
 
 __all__ = ["JOINING_S", "pays", "take"]
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from inferir.errors import InferirError
-from inferir.server.admission import EXPIRED
-from inferir.server.batching import take
-from inferir.server.dataplane import INLINE_LIMIT_S, ask
 from inferir.server.errors import DeadlineError
-from inferir.server.exchange import INFERENCE, QUEUE, Exchange
+from inferir.server.inference.batching import take
+from inferir.server.inference.dataplane import INLINE_LIMIT_S, ask
+from inferir.server.models.registry import ModelVersion
 from inferir.server.observer import Observer
-from inferir.server.registry import ModelVersion
+from inferir.server.request.admission import EXPIRED
+from inferir.server.request.exchange import INFERENCE, QUEUE, Exchange
 
 __all__ = ["Batcher"]
 

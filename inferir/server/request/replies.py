@@ -17,7 +17,7 @@ from aiohttp import web
 
 from inferir import __version__
 from inferir.server.errors import OverloadError, status_of
-from inferir.server.exchange import Exchange
+from inferir.server.request.exchange import Exchange
 
 __all__ = ["HIGH_WATER_BYTES", "JSON", "RETRY_AFTER_MS", "Reply", "ReplyResponse", "error_reply", "json_reply"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferir.server.adaptive import GradientLimit
+from inferir.server.request.adaptive import GradientLimit
 
 
 def run(limit: GradientLimit, capacity: int, requests: int, service_s: float = 0.01) -> None:

@@ -18,10 +18,10 @@ import numpy.typing as npt
 from inferir.formats import apr
 from inferir.model import Model
 from inferir.rows.plain import PlainColumns
-from inferir.server.dataplane import ask
-from inferir.server.registry import Cost, ModelVersion
+from inferir.server.inference.dataplane import ask
+from inferir.server.models.registry import Cost, ModelVersion
+from inferir.server.models.snapshots import Snapshot
 from inferir.server.settings import Settings
-from inferir.server.snapshots import Snapshot
 
 __all__ = ["DEFAULT_VERSION", "load_version", "measure"]
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from inferir.errors import ChecksumError, FileAccessError, MemoryLimitError, ModelLoadError, UnknownModelError
-from inferir.server.watcher import Watcher
+from inferir.server.models.watcher import Watcher
 from tests.server.serving import eventually, linear_model, serving
 
 ZERO = {"features": [0, 0]}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferir.server.admission import QUEUE_FULL, Admission, FixedLimit
+from inferir.server.request.admission import QUEUE_FULL, Admission, FixedLimit
 
 
 def admit(admitted: list[str], name: str, there: bool = True) -> object:

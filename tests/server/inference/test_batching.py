@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferir.server.batching import JOINING_S, pays, take
-from inferir.server.registry import Cost
+from inferir.server.inference.batching import JOINING_S, pays, take
+from inferir.server.models.registry import Cost
 
 FOREVER = 1e9
 

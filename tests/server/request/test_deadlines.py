@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inferir.errors import InvalidInputError
-from inferir.server.deadlines import deadline_of
+from inferir.server.request.deadlines import deadline_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote
 
 from inferir.server.errors import NotAllowedError, NotFoundError
-from inferir.server.exchange import Exchange
-from inferir.server.replies import Reply
+from inferir.server.request.exchange import Exchange
+from inferir.server.request.replies import Reply
 
 __all__ = ["UNMATCHED", "Handler", "Route", "Router", "Scope"]
 

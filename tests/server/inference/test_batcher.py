@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from inferir.errors import InvalidInputError
-from inferir.server.batcher import Batcher
 from inferir.server.errors import DeadlineError
-from inferir.server.exchange import INFERENCE, QUEUE, Exchange
+from inferir.server.inference.batcher import Batcher
+from inferir.server.models.registry import Cost, ModelVersion
 from inferir.server.observer import Observers
-from inferir.server.registry import Cost, ModelVersion
-from inferir.server.routes import UNMATCHED
+from inferir.server.request.exchange import INFERENCE, QUEUE, Exchange
+from inferir.server.request.routes import UNMATCHED
 
 
 class Model:

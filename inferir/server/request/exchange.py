@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inferir.server.auth import Principal
-    from inferir.server.routes import Route
+    from inferir.server.request.auth import Principal
+    from inferir.server.request.routes import Route
 
 __all__ = [
     "DESERIALIZE",

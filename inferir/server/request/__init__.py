@@ -1,0 +1,11 @@
+"""The way of a request, from its bytes to its handler and back.
+
+connection.py   aiohttp's connection, with a short way for requests that are whole when they come
+exchange.py     one request, and what became of it
+gate.py         everything that every request passes: the files below, in this order
+routes.py       which handler
+auth.py         who asks
+deadlines.py    until when
+admission.py    whether there is a place, now or later; adaptive.py: how many places there are
+replies.py      the answer as bytes
+"""
