@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from inferir.lambda_entry.package import MODULES
-from tests.lambda_entry.conftest import Packaged
+from tests.lambda_entry.conftest import ARCH, Packaged
 from tests.lambda_entry.parts import TIMEOUT_S, event, runtime_api
 
 #: Modules of Inferir that a start does not import: what is rare brings its own.
@@ -142,6 +142,19 @@ def test_a_model_that_is_none_is_an_init_error_and_exit_code_1(
     assert done.returncode == 1
     assert posted.path == "/2018-06-01/runtime/init/error"
     assert posted.headers["lambda-runtime-function-error-type"] == kind
+
+
+@pytest.mark.skipif(ARCH != "x86_64", reason="there is one level of other processors")
+def test_a_processor_without_avx2_is_an_init_error_that_says_what_was_looked_for(packaged: Packaged) -> None:
+    with runtime_api(event({"features": packaged.rows[0].tolist()})) as api:
+        environ = {"AWS_LAMBDA_RUNTIME_API": api.host, "LAMBDA_TASK_ROOT": str(packaged.folder)}
+        environ["INFERIR_CPU_LEVEL"] = "v2"
+        command = [sys.executable, "-I", "-S", str(packaged.folder / "start.py")]
+        done = subprocess.run(command, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+        (posted,) = api.posted
+    assert done.returncode == 1
+    assert posted.headers["lambda-runtime-function-error-type"] == "Function.BackendUnavailable"
+    assert "kernels.x86_64_v2.so" in posted.document["errorMessage"]
 
 
 @pytest.mark.parametrize("name", sorted(RARE))
