@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from inferir.server.admission import REASONS
-from inferir.server.exchange import STAGES
+from inferir.server.request.admission import REASONS
+from inferir.server.request.exchange import STAGES
 from inferir.server.telemetry.families import FAMILIES, GAUGES, MODEL_LIMIT, Family
 
 _HEAD = """# Metrics, traces and logs

@@ -25,7 +25,7 @@ from multidict import CIMultiDict
 sys.path.insert(0, str(Path(__file__).parents[2]))  # as a script, without installing
 
 from inferir.demo import FOLDER
-from inferir.server.replies import Reply
+from inferir.server.request.replies import Reply
 from tests.server.serving import serving
 
 ANSWER_S = 20.0
