@@ -12,6 +12,7 @@ import click
 from inferir import __version__, kernels
 from inferir.cli._options import as_json
 from inferir.cli._output import facts, print_json, show
+from inferir.kernels.aot.library import cpu_flags
 
 #: What is installed of the packages that we use, or convert from; more than one name where a package has several.
 _PACKAGES: tuple[tuple[str, ...], ...] = (
@@ -19,7 +20,16 @@ _PACKAGES: tuple[tuple[str, ...], ...] = (
     ("scikit-learn",), ("xgboost", "xgboost-cpu"), ("lightgbm",), ("catboost",), ("onnx",), ("onnxruntime",),
 )  # fmt: skip
 
-_VECTORS = ("avx512f", "avx2", "avx", "sse4.2", "sve2", "sve", "neon")
+#: Vector instructions, by what Linux calls them.
+_VECTORS = {
+    "avx512f": "avx512f",
+    "avx2": "avx2",
+    "avx": "avx",
+    "sse4_2": "sse4.2",
+    "sve2": "sve2",
+    "sve": "sve",
+    "asimd": "neon",
+}
 
 
 @click.command
@@ -35,7 +45,7 @@ def info(as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    processor = found["processor"]
+    processor, compiles = found["processor"], "jit" in found["backends"]
     show(
         facts(
             [
@@ -47,7 +57,7 @@ def info(as_json: bool) -> None:
                 ("auto picks", found["auto"]),
                 *((f"no {name}", reason) for name, reason in found["unavailable"].items()),
                 ("compiled for", found["library"] and f"{found['library']['level']}, {found['library']['path']}"),
-                ("kernel cache", found["cache_folder"] or "none: no folder can be written"),
+                ("kernel cache", found["cache_folder"] or ("none can be written" if compiles else None)),
                 ("installed", ", ".join(f"{name} {version}" for name, version in found["packages"].items())),
             ]
         )
@@ -56,17 +66,16 @@ def info(as_json: bool) -> None:
 
 def _info() -> dict[str, Any]:
     backends = kernels.available()
-    compiled = "jit" in backends
     return {
         "inferir": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
-        "processor": {"name": _processor(), "cores": os.cpu_count(), "vectors": _vectors() if compiled else []},
+        "processor": {"name": _processor(), "cores": os.cpu_count(), "vectors": _vectors()},
         "backends": list(backends),
         "unavailable": {name: kernels.why_not(name) for name in kernels.BACKENDS if name not in backends},
         "auto": kernels.select().name if backends else None,
         "library": _library() if "aot" in backends else None,
-        "cache_folder": _cache_folder() if compiled else None,
+        "cache_folder": _cache_folder() if "jit" in backends else None,
         "packages": _packages(),
     }
 
@@ -81,11 +90,9 @@ def _processor() -> str:
 
 
 def _vectors() -> list[str]:
-    """Vector instructions that LLVM sees here, of those that kernels are faster with."""
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    return [name for name in _VECTORS if features.get(name)]
+    """Of those that kernels are faster with. Nothing where there is no Linux to ask."""
+    flags = cpu_flags()
+    return [name for flag, name in _VECTORS.items() if flag in flags]
 
 
 def _library() -> dict[str, str]:

@@ -21,8 +21,8 @@ __all__ = ["BACKENDS", "Kernels", "available", "select", "why_not"]
 #: In the order in which "auto" tries them.
 BACKENDS = ("aot", "jit", "reference")
 
-#: Packages that backends import.
-_NEEDS = {"jit": "numba", "reference": "numpy"}
+#: Packages that backends import, and what brings them.
+_NEEDS = {"jit": ("numba", "pip install 'inferir[jit]'"), "reference": ("numpy", "pip install numpy")}
 
 
 class Kernels:
@@ -73,7 +73,8 @@ def _reason(backend: str) -> str | None:
     needed = _NEEDS.get(backend)
     if needed is None:
         return "there is none of that name"
-    return None if importlib.util.find_spec(needed) else f"the package {needed} is not installed"
+    package, command = needed
+    return None if importlib.util.find_spec(package) else f"the package {package} is not installed ({command})"
 
 
 def available() -> tuple[str, ...]:
@@ -82,7 +83,10 @@ def available() -> tuple[str, ...]:
 
 
 def select(backend: str = "auto") -> Kernels:
-    """Kernels of `backend`, or of the best one there is for "auto". Raises BackendError with the reason."""
+    """Kernels of `backend`, or of the best one there is for "auto". Raises BackendError with the reason.
+
+    Warns where "auto" is left with `reference`, which is for comparing: a hundred times slower, or more.
+    """
     name = next(iter(available()), backend) if backend == "auto" else backend
     reason = "there is none at all" if name == "auto" else why_not(name)
     if reason is not None:
@@ -90,5 +94,14 @@ def select(backend: str = "auto") -> Kernels:
             f"backend {name!r} is not available: {reason}; expected auto or one of {', '.join(available()) or 'none'}"
         )
     if name not in _SELECTED:
+        if backend == "auto" and available() == ("reference",):
+            _warn()
         _SELECTED[name] = Kernels(name)
     return _SELECTED[name]
+
+
+def _warn() -> None:
+    import warnings
+
+    reasons = "; ".join(f"{name}: {why_not(name)}" for name in BACKENDS if why_not(name))
+    warnings.warn(f"only the slow reference kernels are available ({reasons})", RuntimeWarning, stacklevel=4)

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 from types import BuiltinFunctionType
 from typing import Any
@@ -267,6 +268,18 @@ def test_nothing_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_REASONS", dict.fromkeys(kernels.BACKENDS, "gone"))
     with pytest.raises(BackendError, match="there is none at all; expected auto or one of none"):
         kernels.select()
+
+
+def test_left_with_the_slow_kernels_auto_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = {"aot": "no clang", "jit": "no numba", "reference": None}
+    monkeypatch.setattr(kernels, "_REASONS", reasons)
+    monkeypatch.setattr(kernels, "_SELECTED", {})
+    with pytest.warns(RuntimeWarning, match=r"only the slow reference kernels .* \(aot: no clang; jit: no numba\)"):
+        assert kernels.select().name == "reference"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernels.select()  # said once
+        kernels.select("reference")  # asked for
 
 
 def test_interpreted_kernels_are_not_compiled_ones(monkeypatch: pytest.MonkeyPatch) -> None:
