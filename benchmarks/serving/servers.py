@@ -124,3 +124,10 @@ def get(port: int, path: str) -> Any:
     """What is at a path, decoded."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
         return json.load(response)
+
+
+def metric(port: int, name: str) -> float:
+    """The sum of a metric's lines in /metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + "{", name + " ")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class PredictHandler:
         stages[DESERIALIZE] = decoded_s - exchange.started_s
         request = payload.read(document, self._max_rows)
         version = plane.resolve(exchange, request.model_id)
-        faces = _faces(version.model.faces, request.options)
+        faces = _faces(version.plain or version.model.faces, request.options)
         read_s = monotonic()
         stages[VALIDATE] = read_s - decoded_s
         table = plane.registry.table
@@ -87,9 +87,9 @@ class PredictHandler:
         return _reply(exchange, request, version, said, answered_s)
 
 
-def _faces(has: Sequence[str], options: payload.Options) -> tuple[str, ...]:
+def _faces(has: Collection[str], options: payload.Options) -> tuple[str, ...]:
     """What to ask of a model that has `has`: its prediction, or what it has in place of one."""
-    main = "prediction" if "prediction" in has else has[0]
+    main = "prediction" if "prediction" in has else next(iter(has))
     return (main, "probabilities") if options.needs_probabilities and "probabilities" in has else (main,)
 
 

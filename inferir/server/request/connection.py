@@ -85,8 +85,8 @@ class HttpServer(web.Server):
                     exchange.problem = error
             answer = self.gate.answer(exchange)
             reply = answer if isinstance(answer, Reply) else await answer
-        close = self.gate.draining or not request.content.is_eof()
-        return ReplyResponse(reply, exchange, self.gate.headers(exchange), close=close)
+        close = self.gate.admission.draining or not request.content.is_eof()
+        return ReplyResponse(reply, exchange, self.gate.telemetry.headers(exchange), close=close)
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         """The body. Raises TooLargeError, BodyTimeoutError, RequestError."""
@@ -146,26 +146,36 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        waiter = self._waiter
-        if waiter is None or waiter.done() or self._messages:
+        waiter, parser = self._waiter, self._parser
+        if waiter is None or waiter.done() or self._messages or self._upgraded or parser is None:
             super().data_received(data)
             return
-        self._waiter = None  # so that aiohttp's task is not woken before it is known that it has something to do
-        super().data_received(data)
-        self._waiter = waiter
-        messages = self._messages
+        if self._force_close or self._close:
+            return
+        try:
+            messages, upgraded, tail = parser.feed_data(data)
+        except HttpProcessingError as error:
+            messages = [(_ErrInfo(400, error, error.message), EMPTY_PAYLOAD)]
+            upgraded, tail = False, b""
         if not messages:
-            if self._head_timer is None and not self._upgraded:
+            if self._head_timer is None:
                 self._head_timer = self._loop.call_later(self._http.body_timeout_s, self.force_close)
             return
         if self._head_timer is not None:
             self._stop_head_timer()
+        self._request_count += len(messages)
         if len(messages) == 1 and self._answered(*messages[0]):
-            messages.clear()
-            if self._parser is not None:
-                self._parser.message_consumed()
+            parser.message_consumed()
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        elif not waiter.done():
+            return
+        # From here on as in aiohttp's own `data_received`: its task handles them.
+        self._messages.extend(messages)
+        self._upgraded = upgraded
+        if upgraded:
+            self._message_tail = tail
+        if not self._buffer_paused and len(self._messages) >= self._max_msg_queue_size:
+            self._pause_reading_for_buffer()
+        if not waiter.done():
             waiter.set_result(None)
 
     def _answered(self, message: Any, payload: Any) -> bool:
@@ -175,7 +185,7 @@ class Connection(RequestHandler):
             return False
         gate, transport = http.gate, self.transport
         if (
-            gate.draining
+            gate.admission.draining
             or self._paused
             or self._reading_paused
             or payload.exception() is not None
@@ -192,7 +202,7 @@ class Connection(RequestHandler):
         if not isinstance(reply, Reply):
             self.begun = exchange, reply
             return False
-        transport.write(encode_reply(reply, exchange, gate.headers(exchange)))
+        transport.write(encode_reply(reply, exchange, gate.telemetry.headers(exchange)))
         return True
 
     def _stop_head_timer(self) -> None:

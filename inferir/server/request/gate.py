@@ -39,15 +39,19 @@ _LONGEST_REQUEST_ID = 128
 
 
 class Gate:
-    """Lets requests through to the handlers, one exchange each."""
+    """Lets requests through to the handlers, one exchange each.
+
+    admission   says, too, whether the server is about to stop: then connections are closed after their answer.
+    telemetry   has header lines for answers.
+    """
 
     def __init__(
         self, router: Router, keys: Keys, admission: Admission, telemetry: Telemetry, *, timeout_s: float
     ) -> None:
         self._router = router
         self._keys = keys
-        self._admission = admission
-        self._telemetry = telemetry
+        self.admission = admission
+        self.telemetry = telemetry
         self._timeout_s = timeout_s
         self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(4).hex()), itertools.count())
 
@@ -67,7 +71,7 @@ class Gate:
 
     def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         """The answer, now or later; an error is one too. `exchange.body` is whole."""
-        self._telemetry.request_started(exchange)
+        self.telemetry.request_started(exchange)
         route = exchange.route
         try:
             if exchange.problem is not None:
@@ -75,7 +79,7 @@ class Gate:
             exchange.principal = self._keys.authorize(exchange.headers, route.scope)
             exchange.deadline_s = deadline_of(exchange.headers, exchange.started_s, self._timeout_s)
             if route.admitted:
-                if not self._admission.try_enter():
+                if not self.admission.try_enter():
                     return self._queued(exchange)
                 exchange.admitted_s = monotonic()
             reply = route.handler(exchange)
@@ -110,7 +114,7 @@ class Gate:
         return self._finish(exchange, reply)
 
     async def _turn(self, exchange: Exchange) -> None:
-        admission = self._admission
+        admission = self.admission
         reason = admission.refuse()
         if reason:
             raise OverloadError(reason)
@@ -156,23 +160,14 @@ class Gate:
         # What was raised refers, by its traceback, to the exchange and to what was read of the body.
         exchange.problem = None
         self._leave(exchange)
-        self._telemetry.request_finished(exchange)
+        self.telemetry.request_finished(exchange)
         return reply
 
     def _leave(self, exchange: Exchange) -> None:
         if exchange.admitted_s:
             seconds = (exchange.ended_s or monotonic()) - exchange.admitted_s
             exchange.admitted_s = 0.0
-            self._admission.leave(seconds)
-
-    def headers(self, exchange: Exchange) -> bytes:
-        """Header lines that observers add."""
-        return self._telemetry.headers(exchange)
-
-    @property
-    def draining(self) -> bool:
-        """Whether the server is about to stop: connections are closed after their answer."""
-        return self._admission.draining
+            self.admission.leave(seconds)
 
 
 def _expire(admitted: asyncio.Future[bool]) -> None:

@@ -84,42 +84,39 @@ def _one_line(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
 
 
-class _Date:
-    """The Date header, formatted once a second."""
+class _EveryAnswer:
+    """The header lines that all answers have, Date and Server, made once a second."""
 
     def __init__(self) -> None:
         self._second = -1
-        self._line = b""
+        self._lines = b""
 
-    def line(self) -> bytes:
+    def lines(self) -> bytes:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._line = time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime(second)).encode()
-        return self._line
+            self._lines = time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime(second)).encode() + _SERVER
+        return self._lines
 
 
-_date = _Date()
+_every_answer = _EveryAnswer()
 
 
 def encode_reply(
     reply: Reply, exchange: Exchange, extra: bytes, keep_alive: bool = True, http_11: bool = True
 ) -> bytes:
     """Head and body. `extra` are lines of the telemetry."""
-    return b"".join(
-        (
-            _STATUS_LINES[reply.status],
-            b"Content-Type: %b\r\nContent-Length: %d\r\nX-Request-Id: %b\r\n"
-            % (reply.content_type.encode(), len(reply.body), exchange.request_id.encode()),
-            _date.line(),
-            _SERVER,
-            _CONNECTION[keep_alive, http_11],
-            reply.lines,
-            extra,
-            b"\r\n",
-            b"" if exchange.method == "HEAD" else reply.body,
-        )
+    head = b"%bContent-Type: %b\r\nContent-Length: %d\r\nX-Request-Id: %b\r\n%b%b%b%b\r\n" % (
+        _STATUS_LINES[reply.status],
+        reply.content_type.encode(),
+        len(reply.body),
+        exchange.request_id.encode(),
+        _every_answer.lines(),
+        _CONNECTION[keep_alive, http_11],
+        reply.lines,
+        extra,
     )
+    return head if exchange.method == "HEAD" else head + reply.body
 
 
 class ReplyResponse(web.StreamResponse):
