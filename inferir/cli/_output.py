@@ -17,7 +17,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from inferir.agreement import Agreement
 
-__all__ = ["agreement_text", "bytes_text", "facts", "number", "print_json", "seconds_text", "show", "table"]
+__all__ = ["agreement_text", "bytes_text", "facts", "is_wide", "number", "print_json", "seconds_text", "show", "table"]
 
 #: More than these are as telling as any other number.
 _MANY_ULP = 1_000_000
@@ -35,6 +35,11 @@ def show(*items: Any) -> None:
     with plain.capture() as captured:
         plain.print(*items)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def is_wide() -> bool:
+    """Whether what is printed has room for tables of many columns, as it has where it is no terminal."""
+    return not sys.stdout.isatty() or Console().width >= _PLAIN_WIDTH
 
 
 def print_json(value: Any) -> None:

@@ -13,13 +13,16 @@ import numpy as np
 from inferir.agreement import Agreement, compare
 from inferir.cli._errors import DIFFERS
 from inferir.cli._options import as_json, backend
-from inferir.cli._output import agreement_text, number, print_json, seconds_text, show, table
+from inferir.cli._output import agreement_text, is_wide, number, print_json, seconds_text, show, table
 from inferir.cli._timing import measure
 from inferir.demo import EXAMPLES, FOLDER, Example, open_example
 from inferir.model import Model
 
 _SHOWN_ROWS = 6
-_SHOWN_COLUMNS = 4
+
+#: Columns of the rows that are shown: in narrow terminals and in wide ones.
+_SHOWN_COLUMNS = (2, 4)
+
 _SECONDS = 0.2
 
 
@@ -118,7 +121,7 @@ def _show(example: Example, agreements: list[Agreement], times: list[dict[str, A
     show(f"{model.name}, from {framework}\n{example.about}\n")
     step = max(1, agreements[0].rows // _SHOWN_ROWS)
     chosen = list(range(0, agreements[0].rows, step))[:_SHOWN_ROWS]
-    columns = [column.name for column in model.columns][:_SHOWN_COLUMNS]
+    columns = [column.name for column in model.columns][: _SHOWN_COLUMNS[is_wide()]]
     labels, probabilities = model.predict(example.rows), model.predict_proba(example.rows)
     last = model.classes[-1]
     show(
