@@ -6,6 +6,7 @@ one) batch by batch, as a file or as a stream, whichever it is.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -39,11 +40,11 @@ class _Reader(RowReader):
         with source.reading(), self._decoding():
             self._open()
 
-    def _open(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self) -> None: ...
 
-    def _parts(self) -> Iterator[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _parts(self) -> Iterator[Any]: ...
 
     def _batches(self) -> Iterator[tuple[Any, int]]:
         with self._decoding():
@@ -127,8 +128,8 @@ class _Writer(TableWriter):
         self._writer: Any = None
         self._schema: Any = None
 
-    def _open(self, schema: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self, schema: Any) -> Any: ...
 
     def _write(self, columns: list[Any], rows: int) -> None:
         try:
