@@ -6,12 +6,14 @@ A change has two steps, so that several workers can make it together:
     commit     one assignment in the registry: quick, cannot fail; or discard, and nothing has changed
 
 What a commit took the place of is drained: requests that resolved it before hold it until they have their answers,
-and its memory goes with the last of them.
+and its memory goes after the last of them. To give back a large model takes milliseconds: that is done by the thread
+that loads, and without the interpreter's lock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -28,6 +30,9 @@ from inferir.server.settings import Settings
 __all__ = ["Library"]
 
 _log = logging.getLogger("inferir.server")
+
+#: After a version was taken out, requests that resolved it and do not count as using it have long been answered.
+_LINGER_S = 0.1
 
 
 class Library:
@@ -150,9 +155,29 @@ class Library:
             del self._by_source[old.source]
 
     def _retire(self, old: ModelVersion, reason: str) -> None:
-        """Tell that it is gone. Requests that it answers still hold it; its memory goes with the last of them."""
+        """Tell that it is gone, and let it go. The caller's own reference has to end with the caller."""
         _log.info("%s: %s", old.reference, reason)
         self._observer.model_unloaded(old.name, old.version, reason)
+        held = [old]
+        asyncio.get_running_loop().call_later(_LINGER_S, self._let_go, held)
+
+    def _let_go(self, held: list[ModelVersion]) -> None:
+        if held[0].in_use:
+            asyncio.get_running_loop().call_later(_LINGER_S, self._let_go, held)
+        else:
+            with contextlib.suppress(RuntimeError):  # the server stops
+                self._executor.submit(_free, held)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _free(held: list[ModelVersion]) -> None:
+    """Let the last reference go. A mapping that is closed is given back without the interpreter's lock,
+    one that is only forgotten is not.
+    """
+    mapping = held[0].mapping
+    held.clear()
+    if mapping is not None:
+        with contextlib.suppress(BufferError):  # somebody still looks at it, and it goes with them
+            mapping.close()

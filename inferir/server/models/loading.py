@@ -36,7 +36,8 @@ _REPEATS = 5
 def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
     """The version in a file. Raises FormatError (E001, E002, E004, E007) or BackendError (E009)."""
     started_s = time.monotonic()
-    spec = apr.read(_mapped(snapshot), trusted_keys=settings.trusted_keys or None)
+    mapping = _mapped(snapshot)
+    spec = apr.read(memoryview(mapping or b""), trusted_keys=settings.trusted_keys or None)
     read_s = time.monotonic()
     model = Model(spec, backend=settings.backend, threads=settings.threads or None)
     for dtype in ("float64", "float32"):
@@ -59,6 +60,7 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
         source=snapshot.source,
         digest=digest_of(snapshot),
         n_bytes=snapshot.n_bytes,
+        mapping=mapping,
         cost=cost,
         stages=stages,
         info=model.info(),
@@ -75,12 +77,14 @@ def _plain_ways(model: Model) -> dict[str, Callable[[Any], list[Any]]]:
     return ways
 
 
-def _mapped(snapshot: Snapshot) -> memoryview:
-    """The copy, mapped: its pages are those of every process that maps it. It cannot change or shrink under us."""
+def _mapped(snapshot: Snapshot) -> mmap.mmap | None:
+    """The copy, mapped: its pages are those of every process that maps it, and nobody can change or cut it. An empty
+    one, which is no model, has no mapping.
+    """
     if not snapshot.n_bytes:
-        return memoryview(b"")
+        return None
     with open(snapshot.path, "rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), snapshot.n_bytes, access=mmap.ACCESS_READ))
+        return mmap.mmap(file.fileno(), snapshot.n_bytes, access=mmap.ACCESS_READ)
 
 
 def digest_of(snapshot: Snapshot) -> str:

@@ -23,6 +23,8 @@ from inferir.errors import UnknownModelError
 from inferir.server.errors import ConflictError
 
 if TYPE_CHECKING:
+    from mmap import mmap
+
     from inferir.model import Model
     from inferir.rows.plain import PlainColumns
 
@@ -53,6 +55,7 @@ class ModelVersion:
     source         the file it came from.
     digest         of the file, hex: whether two workers have the same bytes is seen by it.
     n_bytes        memory it is counted with: its tensors.
+    mapping        where they are.
     stages         seconds of read, compile, warm_up.
     batcher        joins its requests, where that is faster; None otherwise.
     in_use         requests that resolved it and have no answer yet.
@@ -69,6 +72,7 @@ class ModelVersion:
     source: str = ""
     digest: str = ""
     n_bytes: int = 0
+    mapping: mmap | None = None
     cost: Cost = field(default_factory=Cost)
     stages: Mapping[str, float] = field(default_factory=dict)
     batcher: Any = None

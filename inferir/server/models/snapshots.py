@@ -8,6 +8,7 @@ copy, so there is one of it however many they are.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -21,7 +22,8 @@ if sys.platform == "linux":
 
 __all__ = ["Snapshot", "take"]
 
-_CHUNK_BYTES = 2**24
+#: One buffer of this size, used again and again: to give a large one back keeps the interpreter for milliseconds.
+_CHUNK_BYTES = 2**20
 
 
 @dataclass
@@ -74,12 +76,12 @@ def take(source: str, limit_bytes: int = 0) -> Snapshot:
 def _copy(file: int, n_bytes: int) -> int:
     copy = _anonymous()
     try:
-        done = 0
-        while done < n_bytes:
-            chunk = os.pread(file, min(_CHUNK_BYTES, n_bytes - done), done)
-            if not chunk:
-                break  # it became shorter: the reader will say so
-            done += os.write(copy, chunk)
+        left, buffer = n_bytes, memoryview(bytearray(_CHUNK_BYTES))
+        with open(file, "rb", buffering=0, closefd=False) as source, open(copy, "wb", closefd=False) as target:
+            while left and (count := source.readinto(buffer[:left])):  # 0: it became shorter; the reader will say so
+                if target.write(buffer[:count]) != count:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                left -= count
         if sys.platform == "linux":
             seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
             fcntl.fcntl(copy, fcntl.F_ADD_SEALS, seals)
