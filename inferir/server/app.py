@@ -154,7 +154,9 @@ class App:
             self._runner = web.ServerRunner(server, shutdown_timeout=self.settings.shutdown_s)
             await self._runner.setup()
             self._grpc = await grpc.start(self.parts, self._keys)
-        for each in sockets:
+        on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+        copies = [one.dup() for one in sockets for _ in range(_UVLOOP_ACCEPTS - 1)] if on_uvloop else []
+        for each in (*sockets, *copies):
             site = web.SockSite(self._runner, each, ssl_context=context, backlog=_BACKLOG)
             await site.start()
             self._sites.setdefault(key, []).append(site)
@@ -193,6 +195,10 @@ class App:
 
 #: Connections that wait to be accepted: the kernel takes the smaller of this and its own limit.
 _BACKLOG = 4096
+
+#: uvloop takes one connection from a listening socket in each round of the loop. With a few hundred busy connections a
+#: round takes so long that others would wait for seconds: so it has this many copies of each socket.
+_UVLOOP_ACCEPTS = 16
 _IDLE_STEPS = 5
 
 

@@ -326,3 +326,26 @@ def test_connections_over_the_limit_are_closed(linear: str) -> None:
             each.close()
 
     ask(test, linear, max_connections=3)
+
+
+def test_many_connections_at_once_on_uvloop(tmp_path: Path) -> None:
+    """uvloop takes one connection in each round: hundreds that come together, each busy, must not wait for seconds."""
+    uvloop = pytest.importorskip("uvloop")
+    path = linear_model(tmp_path / "m.apr")
+
+    async def main() -> None:
+        async with serving(path) as (app, url):
+            port = int(url.rpartition(":")[2])
+            opened = await asyncio.gather(*[asyncio.open_connection("127.0.0.1", port) for _ in range(300)])
+            for _ in range(2):
+                for _, writer in opened:
+                    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                heads = [await asyncio.wait_for(reader.readuntil(b"}"), 10) for reader, _ in opened]
+                assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
+            for _, writer in opened:
+                writer.close()
+            await app.release(0)  # every copy of the socket is closed with it
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+
+    uvloop.run(main())
