@@ -117,6 +117,8 @@ _FAMILIES = {
         distances: x f64[n,d], points f64[m,d], packed f64[g,d,w], metric i64, p f64, totals f64[8,64], out f64[n,m]
         nearest: x f64[n,d], points f64[m,d], metric i64, p f64, center f64[d], reach f64, packed f32[g,e,w], \
             narrow f32[b,e], square f64[b], limit f32[b], totals f32[8,64], index i64[n,k], out f64[n,k]
+        closest: x X[n,d], points f64[m,d], center f64[d], reach f64, packed f32[g,e,w], narrow f32[b,e], square f64[b], \
+            least f32[b], second f32[b], totals f32[8,64], out i64[n,1]
         nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], \
             low f64[g,d], high f64[g,d], radius f64[g], ball i64, metric i64, p f64, waiting i64[s], bound f64[s], \
             index i64[n,k], out f64[n,k]

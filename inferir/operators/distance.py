@@ -28,13 +28,12 @@ def distances(b: Binder) -> Value:
 
 
 def nearest(
-    b: Binder, x: Value, points: Array, metric: int, p: float, k: int, into: Value, index: Any = None
+    b: Binder, x: Value, points: Array, metric: int, p: float, k: int, into: Value
 ) -> tuple[Any, Any]:
-    """Scratch with the k nearest of `points`, if `index` is not given, and their distances, for the sake of `into`."""
+    """Scratch with the k nearest of `points` and their distances, for the sake of `into`."""
     center, reach, screen = scores(points if METRICS[metric] == "euclidean" else points[:0])
     narrow, square, limit = b.scratch("f32", BLOCK, x.width + 1), b.scratch("f64", BLOCK), b.scratch("f32", BLOCK)
-    index = b.scratch("i64", ROWS, k) if index is None else index
-    distance = b.scratch("f64", ROWS, k)
+    index, distance = b.scratch("i64", ROWS, k), b.scratch("f64", ROWS, k)
     b.step(
         "nearest", x, points, metric, p, center, reach, screen, narrow, square, limit, b.scratch("f32", *TOTALS),
         index, distance, into=into,
@@ -47,14 +46,23 @@ def nearest_point(b: Binder, distances: Value) -> Value | None:
     made = b.producer(distances)
     if made is None or made.step.kernel != "distances":
         return None
-    rows, points, _, metric, p, *_ = made.step.arguments
+    rows, points, _, metric, *_ = made.step.arguments
     if METRICS[metric] != "euclidean":
         return None
     stored = b.array(points)
-    x = Value(made.reads[0], rows.number, stored.shape[1], "f64")
-    out = b.value(1, "i64", below=(len(stored),))
-    nearest(b, x, stored, metric, p, 1, out, index=out)
-    return out
+    number, width = made.reads[0], stored.shape[1]
+    cast = b.producer(Value(number, rows.number, width, "f64"))
+    if cast is not None and cast.step.kernel == "cast_f64":
+        x = Value(cast.reads[0], cast.step.arguments[0].number, width, "f32")
+    else:
+        x = Value(number, rows.number, width, "f64")
+    center, reach, screen = scores(stored)
+    narrow, square = b.scratch("f32", BLOCK, width + 1), b.scratch("f64", BLOCK)
+    least, second = b.scratch("f32", BLOCK), b.scratch("f32", BLOCK)
+    return b.call(
+        "closest", x, stored, center, reach, screen, narrow, square, least, second, b.scratch("f32", *TOTALS),
+        width=1, dtype="i64", below=(len(stored),),
+    )  # fmt: skip
 
 
 def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:

@@ -87,6 +87,40 @@ def test_nearest_of_any_points(metric: str, m: int, data: Any) -> None:
         assert_close(found["out"][there], chosen[there], relative=1e-10, size=size)
 
 
+@pytest.mark.parametrize("width", ["f32", "f64"])
+@given(m=st.integers(1, 9) | st.sampled_from([33, 64, 65, 130]), limit=st.sampled_from([1e100, 1e19, 10.0]), data=st.data())
+@examples(40)
+def test_closest(width: str, m: int, limit: float, data: Any) -> None:
+    limit = min(limit, 1e38) if width == "f32" else limit
+    x = data.draw(matrices(width, columns=(1, 5), limit=limit))
+    points = data.draw(matrices(rows=m, columns=x.shape[1], finite=True, limit=limit))
+    given, sizes = stored(points, "euclidean", 2.0, len(x))
+    wanted = {key: given[key] for key in ("points", "center", "reach", "packed")}
+    found = call("reference", f"closest_{width}", wanted | {"x": x}, sizes)["out"]
+    with np.errstate(all="ignore"):
+        reduced = np.sum((x[:, None, :].astype(np.float64) - points) ** 2, axis=2)
+    least = np.min(np.where(np.isnan(reduced), np.inf, reduced), axis=1, keepdims=True)
+    for backend in COMPILED:
+        found = call(backend, f"closest_{width}", wanted | {"x": x}, sizes)["out"]
+        chosen = np.take_along_axis(reduced, found, axis=1)  # sums in another order may tell apart what is equal here
+        assert_close(chosen[np.isfinite(least)], least[np.isfinite(least)], relative=1e-13)
+        assert (found[~np.isfinite(least)] == 0).all()
+
+
+@pytest.mark.parametrize("width", ["f32", "f64"])
+@given(m=st.integers(1, 40), data=st.data())
+@examples(30)
+def test_closest_of_tied_points(width: str, m: int, data: Any) -> None:
+    """On a grid, distances are exact: the first of equals."""
+    grid, d = st.integers(-3, 3), data.draw(st.integers(1, 3))
+    x = data.draw(hnp.arrays(np.float64, (data.draw(st.sampled_from([0, 1, 2, 9, 300])), d), elements=grid))
+    points = data.draw(hnp.arrays(np.float64, (m, d), elements=grid))
+    given, sizes = stored(points, "euclidean", 2.0, data.draw(st.sampled_from([1, 3, 256])))
+    check(
+        f"closest_{width}", {key: given[key] for key in ("points", "center", "reach", "packed")} | {"x": x}, sizes
+    )
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e8, 1e17, 1e30, 1e200])
 @pytest.mark.parametrize("spread", [1.0, 1e-12, 1e-25, 1e18])
 def test_points_are_left_out_only_where_they_are_farther(offset: float, spread: float) -> None:
@@ -98,6 +132,9 @@ def test_points_are_left_out_only_where_they_are_farther(offset: float, spread: 
     distances = call("jit", "distances", given | {"x": x, "packed": packed(points)})["out"]
     found = check("nearest", given | {"x": x}, sizes | {"k": 6}, relative=1e-10, size=1e-300)
     assert_close(np.sort(found["out"], axis=1), np.sort(distances, axis=1)[:, :6], relative=1e-10)
+    closest = {key: given[key] for key in ("points", "center", "reach", "packed")}
+    nearest_point = check("closest_f64", closest | {"x": x}, sizes)["out"]
+    assert_close(np.take_along_axis(distances, nearest_point, axis=1), distances.min(axis=1, keepdims=True), relative=1e-14)
 
 
 @pytest.mark.parametrize("metric", METRICS)

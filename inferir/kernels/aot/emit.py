@@ -31,6 +31,9 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
     for part in parts:
         module.link_in(llvm.parse_bitcode(part))
     exported = ELF_EXPORTS if target.file.endswith(".so") else EXPORTS
+    number = "inferir_registers_nbytes"
+    module.link_in(llvm.parse_assembly(f"@{number} = constant i64 {target.registers_nbytes}"))
+    module.get_global_variable(number).linkage = "internal"
     for function in module.functions:
         if not function.is_declaration and function.name not in exported:
             function.linkage = "internal"

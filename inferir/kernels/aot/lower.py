@@ -9,6 +9,7 @@ cache, by CPU, where this code would be taken for that of a real one.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import sys
 from pathlib import Path
@@ -35,6 +36,11 @@ _INSTRUCTIONS = {
     "sqrt": _SQRT.format(name="sqrt", type="double", width="f64"),
     "sqrtf": _SQRT.format(name="sqrtf", type="float", width="f32"),
 }
+
+
+#: Numba links each function for this machine as well, and so wants to find what only the last link knows.
+_PLACE = ctypes.c_int64()
+llvm.add_symbol("inferir_registers_nbytes", ctypes.addressof(_PLACE))
 
 
 def lower(signature: Signature) -> llvm.ModuleRef:

@@ -12,12 +12,14 @@ __all__ = ["LIBC", "TARGETS", "Target"]
 
 
 class Target(NamedTuple):
-    """`cpu` and `features` are LLVM's words; `link` is the linker's name and options."""
+    """`cpu` and `features` are LLVM's words; `registers_nbytes` those of all vector registers; `link` is the linker's
+    name and options."""
 
     name: str
     triple: str
     cpu: str
     features: str
+    registers_nbytes: int
     file: str
     link: tuple[str, ...]
 
@@ -33,10 +35,10 @@ _LINUX = "unknown-linux-gnu"
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("x86_64_v2", f"x86_64-{_LINUX}", "x86-64-v2", "", "kernels.x86_64_v2.so", _ELF),
-        Target("x86_64_v3", f"x86_64-{_LINUX}", "x86-64-v3", "", "kernels.x86_64_v3.so", _ELF),
-        Target("x86_64_v4", f"x86_64-{_LINUX}", "x86-64-v4", "", "kernels.x86_64_v4.so", _ELF),
-        Target("aarch64", f"aarch64-{_LINUX}", "neoverse-n1", "", "kernels.aarch64.so", _ELF),
-        Target("wasm32", "wasm32-unknown-unknown", "generic", _WASM_FEATURES, "kernels.wasm", _WASM),
+        Target("x86_64_v2", f"x86_64-{_LINUX}", "x86-64-v2", "", 256, "kernels.x86_64_v2.so", _ELF),
+        Target("x86_64_v3", f"x86_64-{_LINUX}", "x86-64-v3", "", 512, "kernels.x86_64_v3.so", _ELF),
+        Target("x86_64_v4", f"x86_64-{_LINUX}", "x86-64-v4", "", 2048, "kernels.x86_64_v4.so", _ELF),
+        Target("aarch64", f"aarch64-{_LINUX}", "neoverse-n1", "", 512, "kernels.aarch64.so", _ELF),
+        Target("wasm32", "wasm32-unknown-unknown", "generic", _WASM_FEATURES, 256, "kernels.wasm", _WASM),
     )
 }

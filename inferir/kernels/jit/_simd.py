@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, config
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 __all__ = [
-    "LINE", "choose", "choose_of_eight", "count_below", "instruction", "multiply_add", "prefetch", "read",
-    "skip_to_line", "words_of", "write",
+    "LINE", "choose", "choose_of_eight", "count_below", "flat", "instruction", "multiply_add", "prefetch", "read",
+    "registers_nbytes", "skip_to_line", "words_of", "write",
 ]  # fmt: skip
 
 Meaning = TypeVar("Meaning", bound=Callable[..., Any])
@@ -202,3 +203,45 @@ def choose_of_eight(codes, a0, a1, a2, a3, a4, a5, a6, r0, r1, r2, r3, r4, r5, r
     below_left = np.where(goes[1], goes[4] + left, goes[3])
     below_right = np.where(goes[2], goes[6] + right, goes[5])
     slots[out : out + LINE] = np.where(goes[0], below_right + half, below_left)
+
+
+def _flat(typing_context: Any, array: Any) -> Any:
+    view_type = numba.types.Array(array.dtype, 1, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source = context.make_array(signature.args[0])(context, builder, values[0])
+        view = context.make_array(view_type)(context, builder)
+        length: Any = ir.Constant(_I64, 1)
+        for n in cgutils.unpack_tuple(builder, source.shape):
+            length = builder.mul(length, n)
+        itemsize = ir.Constant(_I64, context.get_abi_sizeof(context.get_data_type(array.dtype)))
+        populate_array(view, source.data, [length], [itemsize], itemsize, None)
+        return view._getvalue()
+
+    return view_type(array), generate
+
+
+def flat(array):
+    """The numbers of a C-contiguous array in one row, for loops that need no columns: these are often too few to fill
+    a vector."""
+    return array.reshape(-1)
+
+
+if not _DISABLED:
+    _flat.__doc__ = flat.__doc__
+    flat = intrinsic(_flat)
+
+
+def _registers_nbytes(b: Any, address: Any) -> Any:
+    if config.CPU_NAME != "generic":  # type: ignore[attr-defined]  # made from NUMBA_CPU_NAME
+        return ir.Constant(_I64, 2048 if binding.get_host_cpu_features().get("avx512f") else 512)
+    name = "inferir_registers_nbytes"
+    number = b.module.globals.get(name) or ir.GlobalVariable(b.module, _I64, name)
+    number.global_constant = True
+    return b.load(number)
+
+
+@instruction(lambda: numba.uint64, _registers_nbytes)
+def registers_nbytes():
+    """Of all vector registers: a constant of the target (`aot/targets.py`), or of this machine."""
+    return np.uint64(2048)

@@ -30,7 +30,7 @@ from numba.core import cgutils
 
 from inferir.kernels.jit._compile import scalar
 from inferir.kernels.jit._math import _LN2_HIGH, _LN2_LOW, _LOG2E, _ONE_APART
-from inferir.kernels.jit._simd import LINE, instruction
+from inferir.kernels.jit._simd import LINE, instruction, registers_nbytes
 
 __all__ = [
     "GROUPS",
@@ -42,6 +42,7 @@ __all__ = [
     "lowest_bit",
     "product_tiles",
     "square_tiles",
+    "two_least",
 ]
 
 #: Rows and groups that are asked for at a time, at most.
@@ -50,10 +51,16 @@ TILE_ROWS, GROUPS = 8, 4
 #: Values between rows of totals: GROUPS groups of float32.
 TOTALS = 64
 
+#: Columns whose products are added to each other in float32 before they are added to the rest.
+PANEL_COLUMNS = 32
+
 #: Columns that a turn of the loop takes: addresses are counted up once for all of them.
+import os
+AHEAD=int(os.environ.get('AHEAD','8'))
+LOC=int(os.environ.get('LOC','3'))
 _UNROLLED = 4
 
-_I64 = ir.IntType(64)
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 def _number(value: int) -> ir.Constant:
@@ -158,13 +165,45 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
             b.position_at_end(after)
             return column, sums
 
-        starts = [ir.Constant(lanes, [0.0] * n_lanes)] * (n_rows * n_groups)
-        whole = b.add(first, b.and_(b.sub(last, first), _number(-_UNROLLED)))
-        column, sums = columns(first, whole, _UNROLLED, starts)
-        for place, total in enumerate(columns(column, last, 1, sums)[1]):
-            r, q = divmod(place, n_groups)
-            start = b.add(to, _number(r * TOTALS + q * n_lanes))
-            b.store(total, vector(8, start), align=nbytes)
+        zeros = [ir.Constant(lanes, [0.0] * n_lanes)] * (n_rows * n_groups)
+        places = []
+        for sum_ in range(len(zeros)):
+            r, q = divmod(sum_, n_groups)
+            places.append(vector(8, b.add(to, _number(r * TOTALS + q * n_lanes))))
+
+        def panel(begin: Any, end: Any) -> list[Any]:
+            whole = b.add(begin, b.and_(b.sub(end, begin), _number(-_UNROLLED)))
+            column, sums = columns(begin, whole, _UNROLLED, zeros)
+            return columns(column, end, 1, sums)[1]
+
+        if n_lanes == LINE // 8:
+            for place, total in zip(places, panel(first, last), strict=True):
+                b.store(total, place, align=nbytes)
+            return
+        for place, zero in zip(places, zeros, strict=True):
+            b.store(zero, place, align=nbytes)
+        before = b.block
+        head, body, after = (b.append_basic_block(name) for name in ("panels", "panel", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        begin = b.phi(_I64)
+        begin.add_incoming(first, before)
+        b.cbranch(b.icmp_unsigned("<", begin, last), body, after)
+        b.position_at_end(body)
+        end = b.add(begin, _number(PANEL_COLUMNS))
+        end = b.select(b.icmp_unsigned("<", end, last), end, last)
+        if n_rows == 8 and n_groups == 1 and AHEAD:
+            for r, base in enumerate(rows):
+                for line in range(PANEL_COLUMNS*4//LINE):
+                    place = b.bitcast(address(0, b.add(b.add(b.add(base, begin), _number(line*16)), b.mul(row, _number(AHEAD)))), ir.IntType(8).as_pointer())
+                    kind = ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
+                    function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
+                    b.call(function, [place, *(ir.Constant(_I32, v) for v in (0, LOC, 1))])  # to read, keep in all caches, data
+        for place, total in zip(places, panel(begin, end), strict=True):
+            b.store(b.fadd(total, b.load(place, align=nbytes)), place, align=nbytes)
+        begin.add_incoming(end, b.block)
+        b.branch(head)
+        b.position_at_end(after)
 
     return lower
 
@@ -188,42 +227,39 @@ def _tile(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int) 
 
 def _tiles(step: Callable[..., Any], n_vectors: int = 1) -> Any:
     """Rows and groups, cut into tiles: tall ones for many rows, flat ones for what is left."""
-    tile_8x1, tile_4x2, tile_4x1, tile_1x4, tile_1x2, tile_1x1 = (
-        _tile(step, rows, groups, n_vectors) for rows, groups in ((8, 1), (4, 2), (4, 1), (1, 4), (1, 2), (1, 1))
+    tile_8x2, tile_8x1, tile_4x2, tile_4x1, tile_2x1, tile_1x4, tile_1x2, tile_1x1 = (
+        _tile(step, rows, groups, n_vectors)
+        for rows, groups in ((8, 2), (8, 1), (4, 2), (4, 1), (2, 1), (1, 4), (1, 2), (1, 1))
     )
 
     @scalar
     def tiles(x, at, row, rows, packed, group, groups, depth, begin, end, totals):
         lanes = np.uint64(packed.shape[2] // n_vectors)
         one, two, four, eight, width = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8), np.uint64(TOTALS)
+        many, some = registers_nbytes() >= np.uint64(2048), registers_nbytes() >= np.uint64(512)
         r = np.uint64(0)
         while r < rows:
             left, start, q = rows - r, at + r * row, np.uint64(0)
-            if left >= four:
-                both = left >= eight
+            if many and left >= eight:
                 while q + two <= groups:
-                    tile_4x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
-                    if both:
-                        second = r + four
-                        tile_4x2(
-                            x,
-                            at + second * row,
-                            row,
-                            packed,
-                            group + q,
-                            depth,
-                            begin,
-                            end,
-                            totals,
-                            second * width + q * lanes,
-                        )
+                    tile_8x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
                     q += two
                 if q < groups:
-                    if both:
-                        tile_8x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
-                    else:
-                        tile_4x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
-                r += eight if both else four
+                    tile_8x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                r += eight
+            elif some and left >= four:
+                while many and q + two <= groups:
+                    tile_4x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    q += two
+                while q < groups:
+                    tile_4x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    q += one
+                r += four
+            elif not some and left >= two:
+                while q < groups:
+                    tile_2x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    q += one
+                r += two
             else:
                 if groups == four:
                     tile_1x4(x, start, row, packed, group, depth, begin, end, totals, r * width)
@@ -236,6 +272,61 @@ def _tiles(step: Callable[..., Any], n_vectors: int = 1) -> Any:
                 r += one
 
     return tiles
+
+
+def _finish(finish: Callable[..., Any], meaning: Callable[[Any, Any], Any]) -> Any:
+    """An instruction over the totals of a group, from position `at` on:
+
+    out[to + r * width + l] = finish(totals[at + r * TOTALS + l], by[first + l]) for r < rows, l < count
+    """
+
+    def lower(
+        b: Any,
+        address: Any,
+        totals: Any,
+        at: Any,
+        rows: Any,
+        by: Any,
+        first: Any,
+        count: Any,
+        out: Any,
+        to: Any,
+        width: Any,
+    ) -> None:
+        element = address(0, _number(0)).type.pointee
+        nbytes = 4 if isinstance(element, ir.FloatType) else 8
+        n_lanes = LINE // nbytes
+
+        def each_row(size: int, lane: Any) -> None:
+            kind = ir.VectorType(element, size).as_pointer()
+
+            def vector(argument: int, place: Any) -> Any:
+                return b.bitcast(address(argument, b.add(place, lane)), kind)
+
+            by_lane = b.load(vector(3, first), align=nbytes)
+            with cgutils.for_range(b, rows, intp=_I64) as loop:
+                total = b.load(vector(0, b.add(at, b.mul(loop.index, _number(TOTALS)))), align=nbytes)
+                place = vector(6, b.add(to, b.mul(loop.index, width)))
+                b.store(finish(b, total, by_lane), place, align=nbytes)
+
+        with b.if_else(b.icmp_unsigned(">=", count, _number(n_lanes))) as (whole, part):
+            with whole:
+                each_row(n_lanes, _number(0))
+            with part:
+                size = n_lanes // 2
+                while size:
+                    with b.if_then(b.icmp_unsigned("!=", b.and_(count, _number(size)), _number(0))):
+                        each_row(size, b.and_(count, _number(-2 * size)))
+                    size //= 2
+
+    def finish_lanes(totals, at, rows, by, first, count, out, to, width):
+        lanes = min(int(count), LINE // totals.itemsize)
+        for r in range(int(rows)):
+            start, end = int(at) + r * TOTALS, int(to) + r * int(width)
+            values = meaning(totals.reshape(-1)[start : start + lanes], by[int(first) : int(first) + lanes])
+            out.reshape(-1)[end : end + lanes] = values
+
+    return instruction(lambda *_: numba.void, lower)(finish_lanes)
 
 
 def _lanes_at_most(b: Any, address: Any, totals: Any, at: Any, limit: Any) -> Any:
@@ -253,6 +344,51 @@ def lanes_at_most(totals, at, limit):
     """Bits of those of the float32 totals of the row that begins at `at` that are at most `limit`, or NaN."""
     low = ~(totals.reshape(-1)[int(at) : int(at) + TOTALS] > limit)
     return np.uint64(sum(1 << lane for lane in np.flatnonzero(low).tolist()))
+
+
+def _two_least(b: Any, address: Any, totals: Any, at: Any, count: Any) -> Any:
+    lanes = ir.VectorType(ir.FloatType(), TOTALS // GROUPS)
+    whole = ir.VectorType(_I32, lanes.count)
+    most = ir.Constant(lanes, [math.inf] * lanes.count)
+    limit = _spread(b, b.trunc(b.select(b.icmp_unsigned("<", count, _number(TOTALS)), count, _number(TOTALS)), _I32), whole)
+
+    def less(x: Any, y: Any) -> Any:
+        return b.select(b.fcmp_ordered("<", y, x), y, x)
+
+    def better(one: Any, other: Any) -> Any:
+        """Least, second least and number of the least, of two candidates in each lane."""
+        wins = b.fcmp_ordered("<", other[0], one[0])
+        second = less(less(one[1], other[1]), b.select(wins, one[0], other[0]))
+        return b.select(wins, other[0], one[0]), second, b.select(wins, other[2], one[2])
+
+    found = []
+    for q in range(GROUPS):
+        place = address(0, b.add(at, _number(q * lanes.count)))
+        values = b.load(b.bitcast(place, lanes.as_pointer()), align=4)
+        numbers = ir.Constant(whole, [q * lanes.count + lane for lane in range(lanes.count)])
+        counts = b.and_(b.icmp_unsigned("<", numbers, limit), b.fcmp_ordered("<", values, most))
+        found.append((b.select(counts, values, most), most, numbers))
+    best = better(better(found[0], found[1]), better(found[2], found[3]))
+    half = lanes.count // 2
+    while half:
+        turned = ir.Constant(whole, [(lane + half) % lanes.count for lane in range(lanes.count)])
+        best = better(best, tuple(b.shuffle_vector(v, v, turned) for v in best))
+        half //= 2
+    first = ir.Constant(_I32, 0)
+    for place, value in enumerate(best[:2]):
+        b.store(b.extract_element(value, first), address(0, b.add(at, _number(place))))
+    return b.zext(b.extract_element(best[2], first), _I64)
+
+
+@instruction(lambda *_: numba.uint64, _two_least)
+def two_least(totals, at, count):
+    """Position of the least of `count` float32 totals from position `at` on; it and the second least take the place of
+    the first two. Of equals any. Infinite ones and NaN count as infinite, and have any position."""
+    values = totals.reshape(-1)[int(at) : int(at) + min(int(count), TOTALS)]
+    order = np.argsort(np.where(np.isnan(values), np.inf, values), kind="stable")
+    least = int(order[0])
+    values[:2] = [values[least], values[order[1]] if len(order) > 1 else np.inf]
+    return np.uint64(least)
 
 
 def _lowest_bit(b: Any, address: Any, bits: Any) -> Any:
@@ -303,3 +439,19 @@ def exp_lanes(totals, at, factor):
 product_tiles = _tiles(_product)
 square_tiles = _tiles(_square)
 gaussian_tiles = _tiles(_gaussian, 2)
+
+
+def _rectified(b: Any, total: Any, addend: Any) -> Any:
+    value = b.fadd(total, addend)
+    zero = ir.Constant(value.type, [0.0] * value.type.count)
+    return b.select(b.fcmp_ordered("<=", value, zero), zero, value)
+
+
+def _rectified_sum(total, addend):
+    value = total + addend
+    return np.where(value <= 0.0, 0.0, value)
+
+
+add_lanes = _finish(lambda b, total, addend: b.fadd(total, addend), lambda total, addend: total + addend)
+add_lanes_relu = _finish(_rectified, _rectified_sum)
+divide_lanes = _finish(lambda b, total, divisor: b.fdiv(total, divisor), lambda total, divisor: total / divisor)

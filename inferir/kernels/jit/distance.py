@@ -18,6 +18,7 @@ from inferir.kernels.jit._tiles import (
     lowest_bit,
     product_tiles,
     square_tiles,
+    two_least,
 )
 
 EUCLIDEAN, MANHATTAN, CHEBYSHEV, MINKOWSKI, COSINE = range(5)
@@ -116,31 +117,45 @@ def heap_push(value, label, i, values, labels):
 
 
 @scalar
-def farthest_score(worst, square, reach, depth):
-    """The largest score, in float32, that a point within the reduced distance `worst` of a row may have.
+def score_slack(square, reach, depth):
+    """How far a score may be off, at most; infinitely where float32 may overflow.
 
     A score is |p|**2 / 2 - x.p in float32, of a row and a point about a center: half of the reduced distance without
     the row's own square. Rounding both to float32, the square, and `depth` multiply-adds, each by 2**-24 at most, puts
     it off by less than (depth + 5) 2**-24 (|x| + |p|)**2 (Higham 2002, Accuracy and Stability, section 3.1), and by a
-    few of the smallest float32 where products vanish. Where float32 may overflow every point passes.
+    few of the smallest float32 where products vanish.
     """
     length = np.sqrt(square) + reach
     if not length < 1e18:
-        return np.float32(np.inf)
-    slack = (depth + 8.0) * (6e-8 * length * length + 1.2e-38 * (1.0 + length))
+        return np.inf
+    return (depth + 8.0) * (6e-8 * length * length + 1.2e-38 * (1.0 + length))
+
+
+@scalar
+def farthest_score(worst, square, reach, depth):
+    """The largest score, in float32, that a point within the reduced distance `worst` of a row may have."""
+    slack = score_slack(square, reach, depth)
     return np.float32(0.5 * (worst - square) + slack + 2.4e-7 * (worst + square))
+
+
+@scalar_reassociated
+def square_about(x, i, center):
+    """Sum of (x - center)**2 over the columns of row i."""
+    total = 0.0
+    for f in range(np.uint64(x.shape[1])):
+        difference = x[i, f] - center[f]
+        total += difference * difference
+    return total
 
 
 @scalar
 def narrow_rows(x, first, rows, center, narrow, square):
     """Rows about the center, in float32, behind a 1 that meets the points' half squares; and their own squares."""
     for r in range(rows):
-        narrow[r, 0], total = 1.0, 0.0
+        narrow[r, 0] = 1.0
         for f in range(np.uint64(x.shape[1])):
-            value = x[first + r, f] - center[f]
-            narrow[r, f + np.uint64(1)] = value
-            total += value * value
-        square[r] = total
+            narrow[r, f + np.uint64(1)] = x[first + r, f] - center[f]
+        square[r] = square_about(x, first + r, center)
 
 
 @scalar
@@ -211,6 +226,55 @@ def nearest(x, points, metric, p, center, reach, packed, narrow, square, limit, 
     for i in range(n):
         for j in range(k):
             out[i, j] = whole_distance(out[i, j], metric, p)
+
+
+@scalar
+def note_least(totals, rows, first, n_lanes, at, least, second, out, i):
+    """Of a tile of scores, the least of each row, the second least, and the position of the least, of all tiles so far."""
+    for r in range(rows):
+        start = r * np.uint64(TOTALS)
+        lane = two_least(totals, start, n_lanes)
+        value, next_value = totals[r, 0], totals[r, 1]
+        if value < least[at + r]:
+            second[at + r] = min(least[at + r], next_value)
+            least[at + r], out[i + r, 0] = value, first + lane
+        else:
+            second[at + r] = min(second[at + r], value)
+
+
+@kernel
+def closest(x, points, center, reach, packed, narrow, square, least, second, totals, out):
+    """out[i] = the nearest of `points`, by euclidean distance; the first of equals.
+
+    By scores, as in `nearest`. Where the second best is so near to the best that rounding could have exchanged them,
+    all points are measured.
+    """
+    n, m = np.uint64(x.shape[0]), np.uint64(points.shape[0])
+    depth, lanes, n_groups = np.uint64(narrow.shape[1]), np.uint64(packed.shape[2]), np.uint64(packed.shape[0])
+    block_rows = np.uint64(narrow.shape[0])
+    for block in range(np.uint64(0), n, block_rows):
+        rows_here = min(n - block, block_rows)
+        narrow_rows(x, block, rows_here, center, narrow, square)
+        for r in range(rows_here):
+            least[r] = second[r] = np.inf
+        for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
+            groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
+            for at in range(np.uint64(0), rows_here, np.uint64(TILE_ROWS)):
+                rows = min(np.uint64(TILE_ROWS), rows_here - at)
+                product_tiles(
+                    narrow, at * depth, depth, rows, packed, group, groups, depth, np.uint64(0), depth, totals
+                )
+                note_least(totals, rows, first, min(m - first, groups * lanes), at, least, second, out, block + at)
+        for r in range(rows_here):
+            worst = 2.0 * (least[r] + score_slack(square[r], reach, depth)) + square[r]
+            if second[r] > farthest_score(max(worst, 0.0), square[r], reach, depth):
+                continue
+            best, i = np.inf, block + r
+            out[i, 0] = 0
+            for j in range(m):
+                reduced = reduced_distance(x, i, points, j, EUCLIDEAN, 2.0)
+                if reduced < best:
+                    best, out[i, 0] = reduced, j
 
 
 @scalar

@@ -9,22 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import kernel
-from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, product_tiles
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, add_lanes, add_lanes_relu, product_tiles
 
 #: Rows that all groups of outputs are taken with before the next ones.
 CACHED_ROWS = 64
 
-#: Columns whose products are added to each other before they are added to the rest.
-PANEL_COLUMNS = 32
+#: Columns whose sum is one in the width of x; further ones are added to it in double.
+COLUMNS = 1024
 
 
 @kernel
 def matmul(x, coef, intercept, relu, totals, sums, out):
-    """out = x @ coef.T + intercept, then 0 for what is negative if `relu`. NaN passes a coefficient of 0 and stays.
-
-    Each sum is taken column by column, those of PANEL_COLUMNS in the width of x, and these in double: in float32, one
-    sum over a thousand columns would lose two digits.
-    """
+    """out = x @ coef.T + intercept, then 0 for what is negative if `relu`. NaN passes a coefficient of 0 and stays."""
     n, k, depth = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1])
     lanes, n_groups = np.uint64(coef.shape[2]), np.uint64(coef.shape[0])
     for block in range(np.uint64(0), n, np.uint64(CACHED_ROWS)):
@@ -32,18 +28,23 @@ def matmul(x, coef, intercept, relu, totals, sums, out):
         for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
             groups = min(np.uint64(GROUPS), n_groups - group)
             first = group * lanes
-            columns = min(k - first, groups * lanes)
             for i in range(block, block_end, np.uint64(TILE_ROWS)):
                 rows = min(np.uint64(TILE_ROWS), block_end - i)
-                for begin in range(np.uint64(0), max(depth, np.uint64(1)), np.uint64(PANEL_COLUMNS)):
-                    end = min(depth, begin + np.uint64(PANEL_COLUMNS))
+                for begin in range(np.uint64(0), max(depth, np.uint64(1)), np.uint64(COLUMNS)):
+                    end = min(depth, begin + np.uint64(COLUMNS))
                     product_tiles(x, i * depth, depth, rows, coef, group, groups, depth, begin, end, totals)
-                    for r in range(rows):
-                        for j in range(columns):
-                            sums[r, j] = totals[r, j] + (sums[r, j] if begin else np.float64(intercept[first + j]))
-                for r in range(rows):
-                    for j in range(columns):
-                        out[i + r, first + j] = 0.0 if relu and sums[r, j] <= 0.0 else sums[r, j]
+                    if depth > np.uint64(COLUMNS):
+                        for r in range(rows):
+                            for j in range(groups * lanes):
+                                sums[r, j] = totals[r, j] + (sums[r, j] if begin else 0.0)
+                                totals[r, j] = sums[r, j]
+                for q in range(groups):
+                    column = first + q * lanes
+                    to = i * k + column
+                    if relu:
+                        add_lanes_relu(totals, q * lanes, rows, intercept, column, k - column, out, to, k)
+                    else:
+                        add_lanes(totals, q * lanes, rows, intercept, column, k - column, out, to, k)
 
 
 @kernel

@@ -9,12 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit import _math
-from inferir.kernels.jit._compile import kernel, scalar
+from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
+from inferir.kernels.jit._simd import flat
 from inferir.kernels.jit.decision import interpolate_one
 
 L1, L2, MAX = range(3)
 YEO_JOHNSON, BOX_COX = range(2)
 IGNORE, REFUSE = -1, -2
+
+#: Values that are looked at together before one of them is.
+CHECKED = 1024
 
 _expm1, _log, _log1p, _normal_quantile = _math.expm1, _math.log, _math.log1p, _math.normal_quantile
 
@@ -22,33 +26,52 @@ _expm1, _log, _log1p, _normal_quantile = _math.expm1, _math.log, _math.log1p, _m
 @kernel
 def cast_f32(x, out):
     """out = x rounded to float32."""
+    x, out = flat(x), flat(out)
     for i in range(np.uint64(x.shape[0])):
-        for j in range(np.uint64(x.shape[1])):
-            out[i, j] = x[i, j]
+        out[i] = x[i]
 
 
 @kernel
 def cast_f64(x, out):
     """out = x as float64."""
+    x, out = flat(x), flat(out)
     for i in range(np.uint64(x.shape[0])):
-        for j in range(np.uint64(x.shape[1])):
-            out[i, j] = x[i, j]
+        out[i] = x[i]
+
+
+@scalar_reassociated
+def all_finite(values, begin, end):
+    """0 times each value is 0, or NaN; so is the sum."""
+    zero = values[begin] - values[begin]
+    total = zero
+    for i in range(begin, end):
+        total += values[i] * zero
+    return total == 0
+
+
+@scalar
+def refused(value, allow_nan):
+    """1 for a value that is infinite, or NaN unless allow_nan; else 0."""
+    return np.int64(value - value != 0) & np.int64(not allow_nan or value == value)
 
 
 @kernel
 def check_finite(x, allow_nan, out):
     """out[0] = first position i * d + j that is infinite, or NaN unless allow_nan; -1 if none is."""
     out[0] = -1
-    for i in range(x.shape[0]):
+    values = flat(x)
+    n = np.uint64(values.shape[0])
+    for begin in range(np.uint64(0), n, np.uint64(CHECKED)):
+        end = min(n, begin + np.uint64(CHECKED))
+        if all_finite(values, begin, end):
+            continue
         wrong = 0
-        for j in range(np.uint64(x.shape[1])):
-            value = x[i, j]
-            wrong |= np.int64(value - value != 0) & np.int64(not allow_nan or value == value)
+        for i in range(begin, end):
+            wrong |= refused(values[i], allow_nan)
         if wrong:
-            for j in range(x.shape[1]):
-                value = x[i, j]
-                if value - value != 0 and (not allow_nan or value == value):
-                    out[0] = i * x.shape[1] + j
+            for i in range(begin, end):
+                if refused(values[i], allow_nan):
+                    out[0] = i
                     return
 
 

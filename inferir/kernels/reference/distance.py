@@ -91,6 +91,24 @@ def nearest(
         index[i] = [j for _, j in heap]
 
 
+def closest(
+    x: Floats,
+    points: Floats,
+    center: Floats,
+    reach: float,
+    packed: Floats,
+    narrow: Floats,
+    square: Floats,
+    least: Floats,
+    second: Floats,
+    totals: Floats,
+    out: Integers,
+) -> None:
+    """out[i] = the nearest point, the first of equals; the first of all where none is at a finite distance."""
+    reduced = _reduced_distances(x.astype(np.float64), points, EUCLIDEAN, 2.0)
+    out[:, 0] = np.argmin(np.where(np.isnan(reduced), np.inf, reduced), axis=1)
+
+
 def _least_distance(row: Floats, low: Floats, high: Floats, radius: float, ball: int, metric: int, p: float) -> float:
     """Reduced distance from a row [1, d] to the box low..high [1, d], or to the ball around low."""
     if not ball:
