@@ -10,6 +10,7 @@ what lies between first and last step, and is what a thread works on. The answer
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,12 +22,12 @@ from inferir.formats.spec import ModelSpec
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators import OPERATORS, Binder, BoundStep, Draft, Value
-from inferir.program import BLOCK, ROWS
+from inferir.program import BLOCK, BUFFER, ROWS
 from inferir.program.arrays import NUMPY, Array, ArrayRunner
 from inferir.program.frames import ITEM_NBYTES
 from inferir.program.native import NativeRunner
 from inferir.program.problems import RowError
-from inferir.program.steps import Program, trim
+from inferir.program.steps import Argument, Program, Step, trim
 
 __all__ = ["CHUNK_ROWS", "FACES", "Plan", "ProgramRunner", "bind", "program_for"]
 
@@ -71,13 +72,27 @@ def program_for(draft: Draft, result: Value) -> Program:
 
 
 def rows_at_once(program: Program) -> int:
-    """Rows that go through all steps before the next ones do: a power of two, so that CHUNK_ROWS are whole runs."""
-    row_nbytes = sum(math.prod(dims[1:]) * ITEM_NBYTES[dtype] for dtype, dims in program.buffers if dims[:1] == (ROWS,))
+    """Rows that go through all steps before the next ones do: a power of two, so that CHUNK_ROWS are whole runs.
+
+    What one step alone uses need not be found again.
+    """
+    uses = Counter(buffer for step in program.steps for buffer in _used(step))
+    row_nbytes = sum(
+        math.prod(dims[1:]) * ITEM_NBYTES[dtype]
+        for buffer, (dtype, dims) in enumerate(program.buffers)
+        if dims[:1] == (ROWS,) and uses[buffer] > 1
+    )
     least = BLOCK_ROWS if any(BLOCK in dims for _, dims in program.buffers) else 64
     rows = CHUNK_ROWS
     while rows > least and rows * row_nbytes > CACHED_NBYTES:
         rows //= 2
     return rows
+
+
+def _used(step: Step) -> set[int]:
+    """Buffers that a step goes through. Rows that are asked for only where a sum is not finite are none."""
+    skipped = 1 if step.kernel.startswith("check_finite_by") else 0
+    return {a.number for a in step.arguments[skipped:] if isinstance(a, Argument) and a.kind == BUFFER}
 
 
 class ProgramRunner:
@@ -108,23 +123,34 @@ class ProgramRunner:
         """
         n = len(rows)
         if n <= self._rows:
-            return self._run(rows, 0)
+            try:
+                return self._runner(rows)
+            except RowError as problem:
+                raise InvalidInputError(f"row {problem.row}, {problem.text}") from None
         out = np.empty((n, *self._dims), self._dtype)
 
         def chunk(first: int) -> None:
-            for start in range(first, min(n, first + CHUNK_ROWS), self._rows):
-                out[start : start + self._rows] = self._run(rows[start : start + self._rows], start)
+            part = slice(first, first + step)
+            try:
+                self._fill(rows[part], out[part])
+            except RowError as problem:
+                raise InvalidInputError(f"row {first + problem.row}, {problem.text}") from None
 
-        starts = range(0, n, CHUNK_ROWS)
-        for _ in pool.map(chunk, starts) if pool else map(chunk, starts):
+        step = CHUNK_ROWS if pool else n
+        for _ in pool.map(chunk, range(0, n, step)) if pool else (chunk(0),):
             pass
         return out
 
-    def _run(self, rows: Array, start: int) -> Array:
-        try:
-            return self._runner(rows)
-        except RowError as problem:
-            raise InvalidInputError(f"row {start + problem.row}, {problem.text}") from None
+    def _fill(self, rows: Array, out: Array) -> None:
+        if isinstance(self._runner, NativeRunner):
+            self._runner.fill(rows, out)
+            return
+        for start in range(0, len(rows), self._rows):
+            part = slice(start, start + self._rows)
+            try:
+                out[part] = self._runner(rows[part])
+            except RowError as problem:
+                raise RowError(start + problem.row, problem.text) from None
 
 
 class Plan:

@@ -67,6 +67,7 @@ _FAMILIES = {
     """,
     "linear": """
         matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], sums f64[8,64], out T[n,k]
+        dot: x T[n,d], coef T[k,g,w], intercept T[k], totals T[8,64], sums f64[8,64], out T[n,k]
         linear_in_order: x f32[n,d], coef f32[k,d], intercept f32[k], out f32[n,k]
     """,
     "projection": """
@@ -142,6 +143,7 @@ _FAMILIES = {
         cast_f32: x f64[n,d], out f32[n,d]
         cast_f64: x f32[n,d], out f64[n,d]
         check_finite: x T[n,d], allow_nan i64, out i64[1]
+        check_finite_by: x T[n,d], y T[n,k], out i64[1]
         select: x T[n,d], columns i64[k], out T[n,k]
         place: x T[n,d], start i64, out T[n,k]
         scale: x T[n,d], mean f64[d], scale f64[d], out T[n,d]

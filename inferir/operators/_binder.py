@@ -197,6 +197,21 @@ class Binder:
         """The step that computed a value: what is asked of it next may be had from the same step, or a cheaper one."""
         return next((bound for bound in reversed(self._draft.steps) if bound.writes == value.number), None)
 
+    def unchecked(self, value: Value) -> Value | None:
+        """What a value was before `check_finite` looked at it, if that refuses NaN too; else None."""
+        made = self.producer(value)
+        if made is None or made.step.kernel not in ("check_finite_f32", "check_finite_f64") or made.step.arguments[1]:
+            return None
+        return value._replace(number=made.reads[0])
+
+    def checked_number(self, unchecked: int) -> int:
+        """The opposite: the number of the value that `check_finite` made of that one."""
+        return next(
+            bound.writes
+            for bound in self._draft.steps
+            if bound.step.kernel in ("check_finite_f32", "check_finite_f64") and bound.reads == (unchecked,)
+        )
+
     def array(self, argument: Argument) -> Array:
         """The model's array that an argument of a step stands for."""
         return self._draft.arrays[argument.number]

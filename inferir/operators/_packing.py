@@ -6,7 +6,7 @@ import numpy as np
 
 from inferir.program.arrays import Array
 
-__all__ = ["LINE_NBYTES", "TOTALS", "aligned", "packed", "scores"]
+__all__ = ["LINE_NBYTES", "TOTALS", "aligned", "by_columns", "packed", "scores"]
 
 #: Of a cache line, and of a group of lanes.
 LINE_NBYTES = 64
@@ -34,6 +34,15 @@ def packed(*arrays: Array) -> Array:
     whole[:outputs] = np.stack(arrays, axis=1)
     by_group = whole.reshape(groups, lanes, len(arrays), columns).transpose(0, 3, 2, 1)
     return aligned(by_group.reshape(groups, columns, len(arrays) * lanes))
+
+
+def by_columns(array: Array) -> Array:
+    """Rows of (outputs, columns) as (outputs, vectors, lanes), zero behind the last column: for `dot`."""
+    lanes = LINE_NBYTES // array.itemsize
+    outputs, columns = array.shape
+    whole = np.zeros((outputs, -(-columns // lanes) * lanes), array.dtype)
+    whole[:, :columns] = array
+    return aligned(whole.reshape(outputs, -1, lanes))
 
 
 def scores(points: Array) -> tuple[Array, float, Array]:

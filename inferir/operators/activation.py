@@ -18,12 +18,15 @@ def _plain(name: str) -> Callable[[Binder], Value]:
 def relu(b: Binder) -> Value:
     """out = x where x > 0 or x is NaN, else 0."""
     x = b.some()
-    made = b.producer(x)
+    made, number = b.producer(x), None
+    if made is not None and made.step.kernel.startswith("check_finite_by"):  # which 0 for -inf would mislead
+        unchecked, sums = made.reads
+        number, made = b.checked_number(unchecked), b.producer(x._replace(number=sums))
     if made is None or not made.step.kernel.startswith("matmul"):
         return b.call("relu", x)
     out = b.value(x.width, x.dtype)
     rows, coef, intercept, _, *scratch, _ = made.step.arguments
-    source = Value(made.reads[0], rows.number, b.array(coef).shape[1], x.dtype)
+    source = Value(made.reads[0] if number is None else number, rows.number, b.array(coef).shape[1], x.dtype)
     b.step(made.step.kernel, source, coef, intercept, 1, *scratch, out, into=out)
     return out
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from inferir.operators._binder import NUMPY, Array, Binder, Value
-from inferir.operators._packing import TOTALS, packed
+from inferir.operators._packing import TOTALS, by_columns, packed
+
+
+#: Outputs that are taken one by one: of more, a vector side by side is faster.
+_DOTS = 2
 
 
 def linear(b: Binder) -> Value:
@@ -20,9 +24,23 @@ def linear(b: Binder) -> Value:
 
 
 def product(b: Binder, x: Value, coef: Array, intercept: Array) -> Value:
-    """x @ coef.T + intercept."""
+    """x @ coef.T + intercept.
+
+    A sum is finite only where its row is, and there are fewer sums than columns: so they are checked in its place.
+    """
+    source = b.unchecked(x) if 0 < len(coef) < x.width else None
     scratch = b.scratch(x.dtype, *TOTALS), b.scratch("f64", *TOTALS)
-    return b.call("matmul", x, packed(coef), intercept, 0, *scratch, width=len(coef))
+    if len(coef) <= _DOTS:
+        out = b.call("dot", source or x, by_columns(coef), intercept, *scratch, width=len(coef))
+    else:
+        out = b.call("matmul", source or x, packed(coef), intercept, 0, *scratch, width=len(coef))
+    return out if source is None else checked_by(b, source, out)
+
+
+def checked_by(b: Binder, x: Value, y: Value) -> Value:
+    """y, where x is finite; as `check_finite` of x."""
+    checked = b.value(y.width, y.dtype, buffer=y.buffer)
+    return b.checked("check_finite_by", x, y, out=checked, expected=("a finite number",), writes=False)
 
 
 def linear_in_order(b: Binder) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferir.operators._binder import NUMPY, Binder, Value
 from inferir.operators._packing import TOTALS, packed
+from inferir.operators.linear import checked_by
 
 
 def project(b: Binder) -> Value:
@@ -18,8 +19,10 @@ def project(b: Binder) -> Value:
         b.tensor(role, stored, length).astype(NUMPY[x.dtype])
         for role, length in (("mean", x.width), ("scale", len(components)))
     )
+    source = b.unchecked(x) if 0 < len(components) < x.width else None
     scratch = b.scratch(x.dtype, TOTALS[0], x.width), b.scratch(x.dtype, *TOTALS)
-    return b.call("project", x, mean, packed(components), scale, *scratch, width=len(components))
+    out = b.call("project", source or x, mean, packed(components), scale, *scratch, width=len(components))
+    return out if source is None else checked_by(b, source, out)
 
 
 OPERATORS = {"project": project}

@@ -109,25 +109,37 @@ class NativeRunner:
         return _plain(self._make, self.library)
 
     def _several(self, rows: Array) -> Array:
+        out: Array = np.empty((rows.shape[0], *self._result_dims), self._result_dtype)
+        self.fill(rows, out)
+        return out
+
+    def fill(self, rows: Array, out: Array) -> None:
+        """Put the answer for `rows` into `out`, C-contiguous, of another buffer than the rows: `chunk_rows` at a time.
+
+        Raises RowError.
+        """
         try:
             frame = self._many.pop()
         except IndexError:
             frame = self._make(self._chunk_rows)
-        n = rows.shape[0]
+        run, steps, n_steps = self.library.run, frame.steps_address, len(self.program.steps)
+        source, row_nbytes = rows.ctypes.data, rows.strides[0]
+        target, out_nbytes = out.ctypes.data, out.strides[0]
+        n, chunk_rows, result = rows.shape[0], self._chunk_rows, self.program.result
+        if result == 0:
+            out[...] = rows
         try:
-            frame.resize(n)
-            frame.point(0, rows.ctypes.data)
-            if self.program.result == 0:
-                out: Array = rows.copy()
-            else:
-                out = np.empty((n, *self._result_dims), self._result_dtype)
-                frame.point(self.program.result, out.ctypes.data)
-            stopped = self.library.run(frame.steps_address, len(self.program.steps))
-            if stopped >= 0:
-                raise frame.problem(stopped, rows)
+            for start in range(0, n, chunk_rows) if n else (0,):
+                frame.resize(min(chunk_rows, n - start))
+                frame.point(0, source + start * row_nbytes)
+                if result:
+                    frame.point(result, target + start * out_nbytes)
+                stopped = run(steps, n_steps)
+                if stopped >= 0:
+                    problem = frame.problem(stopped, rows[start : start + chunk_rows])
+                    raise RowError(start + problem.row, problem.text)
         finally:
             self._many.append(frame)
-        return out
 
 
 # Everything that the two ways of one row need are names of their own: looking up attributes would be a fifth of their

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferir.operators._packing import packed
+from inferir.operators._packing import by_columns, packed
 from tests.kernels.twins import assert_close, check, examples, matrices, same_bits, widths
 
 #: The contract: of the sum of the terms' magnitudes.
@@ -30,6 +31,37 @@ def test_matmul(width: str, k: int, data: Any) -> None:
     assert_close(out, product.astype(x.dtype), relative=RELATIVE[width], size=size)
     rectified = check(f"matmul_{width}", given | {"relu": 1}, relative=RELATIVE[width], size=size)["out"]
     assert same_bits(rectified, np.where(out <= 0, 0, out).astype(x.dtype))
+
+
+@given(width=widths, k=st.integers(1, 3), d=st.integers(1, 70) | st.sampled_from([1024, 1040, 2100]), data=st.data())
+@examples(60)
+def test_dot(width: str, k: int, d: int, data: Any) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    n = data.draw(st.sampled_from([0, 1, 2, 7, 8, 9, 17]))
+    dtype = np.float32 if width == "f32" else np.float64
+    x = (random.normal(size=(n, d)) * 10.0 ** random.integers(-9, 9, (n, d))).astype(dtype)
+    x[random.random(x.shape) < data.draw(st.sampled_from([0.0, 0.02]))] = data.draw(
+        st.sampled_from([np.nan, np.inf, -np.inf])
+    )
+    coef, intercept = random.normal(size=(k, d)).astype(dtype), random.normal(size=k).astype(dtype)
+    with np.errstate(all="ignore"):
+        size = np.abs(x).astype(float) @ np.abs(coef).T.astype(float) + np.abs(intercept)
+        product = x.astype(np.longdouble) @ coef.T.astype(np.longdouble) + intercept
+    size = np.where(np.isfinite(size), size, 0)
+    given = {"x": x, "coef": by_columns(coef), "intercept": intercept}
+    out = check(f"dot_{width}", given, relative=RELATIVE[width], size=size)["out"]
+    assert_close(out, product.astype(dtype), relative=RELATIVE[width], size=size)
+
+
+@pytest.mark.parametrize("width", ["f32", "f64"])
+@pytest.mark.parametrize("d", [1000, 1030, 5000])
+def test_many_columns_lose_no_digits(width: str, d: int) -> None:
+    """All terms positive, so that nothing cancels: sums of float32 alone would be off by more than the contract."""
+    random = np.random.default_rng(d)
+    x, coef = (random.random((m, d)).astype(np.float32 if width == "f32" else np.float64) for m in (3, 5))
+    given = {"x": x, "coef": packed(coef), "intercept": np.zeros(5), "relu": 0}
+    out = check(f"matmul_{width}", given, relative=1e-6 if width == "f32" else 1e-14)["out"]
+    assert_close(out, x.astype(float) @ coef.T.astype(float), relative=1e-6 if width == "f32" else 1e-14)
 
 
 def test_nan_passes_a_coefficient_of_zero() -> None:

@@ -26,9 +26,9 @@ def plan() -> Plan:
 def test_each_answer_has_its_own_program() -> None:
     kernels = {face: [step.kernel for step in program.steps] for face, program in plan().programs.items()}
     assert kernels == {
-        "raw": ["check_finite_f64", "scale_f64", "check_finite_f64", "matmul_f64"],
-        "probabilities": ["check_finite_f64", "scale_f64", "check_finite_f64", "matmul_f64", "softmax_f64"],
-        "prediction": ["check_finite_f64", "scale_f64", "check_finite_f64", "matmul_f64", "argmax_f64"],
+        "raw": ["check_finite_f64", "scale_f64", "matmul_f64", "check_finite_by_f64"],
+        "probabilities": ["check_finite_f64", "scale_f64", "matmul_f64", "check_finite_by_f64", "softmax_f64"],
+        "prediction": ["check_finite_f64", "scale_f64", "matmul_f64", "check_finite_by_f64", "argmax_f64"],
     }
 
 

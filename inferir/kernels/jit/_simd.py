@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 __all__ = [
-    "LINE", "choose", "choose_of_eight", "count_below", "flat", "instruction", "multiply_add", "prefetch", "read",
+    "LINE", "choose", "choose_of_eight", "count_below", "flat", "instruction", "multiply_add", "prefetch", "prefetch_at", "read",
     "registers_nbytes", "skip_to_line", "words_of", "write",
 ]  # fmt: skip
 
@@ -71,11 +71,16 @@ def _nothing(*_: Any) -> Any:
     return numba.void
 
 
-def _prefetch(b: Any, address: Any, array: Any, index: Any) -> None:
-    place = b.bitcast(address(0, index), _I8.as_pointer())
+def prefetch_at(b: Any, place: Any) -> None:
+    """The IR of `prefetch`."""
+    place = b.bitcast(place, _I8.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
     function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
     b.call(function, [place, *(ir.Constant(_I32, v) for v in (0, 3, 1))])  # to read, keep in all caches, data
+
+
+def _prefetch(b: Any, address: Any, array: Any, index: Any) -> None:
+    prefetch_at(b, address(0, index))
 
 
 @instruction(_nothing, _prefetch)

@@ -30,7 +30,7 @@ from numba.core import cgutils
 
 from inferir.kernels.jit._compile import scalar
 from inferir.kernels.jit._math import _LN2_HIGH, _LN2_LOW, _LOG2E, _ONE_APART
-from inferir.kernels.jit._simd import LINE, instruction, registers_nbytes
+from inferir.kernels.jit._simd import LINE, instruction, prefetch_at, registers_nbytes
 
 __all__ = [
     "GROUPS",
@@ -40,7 +40,9 @@ __all__ = [
     "gaussian_tiles",
     "lanes_at_most",
     "lowest_bit",
+    "multiply_add",
     "product_tiles",
+    "spread",
     "square_tiles",
     "two_least",
 ]
@@ -55,9 +57,6 @@ TOTALS = 64
 PANEL_COLUMNS = 32
 
 #: Columns that a turn of the loop takes: addresses are counted up once for all of them.
-import os
-AHEAD=int(os.environ.get('AHEAD','8'))
-LOC=int(os.environ.get('LOC','3'))
 _UNROLLED = 4
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -67,7 +66,7 @@ def _number(value: int) -> ir.Constant:
     return ir.Constant(_I64, value)
 
 
-def _multiply_add(b: Any, x: Any, y: Any, z: Any) -> Any:
+def multiply_add(b: Any, x: Any, y: Any, z: Any) -> Any:
     """x y + z."""
     bits = LINE * 8 // x.type.count
     kind = ir.FunctionType(x.type, [x.type] * 3)
@@ -75,7 +74,7 @@ def _multiply_add(b: Any, x: Any, y: Any, z: Any) -> Any:
     return b.call(function, [x, y, z])
 
 
-def _spread(b: Any, value: Any, lanes: ir.VectorType) -> Any:
+def spread(b: Any, value: Any, lanes: ir.VectorType) -> Any:
     """A vector of one value."""
     nothing, places = ir.Constant(lanes, ir.Undefined), ir.VectorType(ir.IntType(32), lanes.count)
     first = b.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
@@ -84,19 +83,19 @@ def _spread(b: Any, value: Any, lanes: ir.VectorType) -> Any:
 
 def _product(b: Any, total: Any, x: Any, coef: Any) -> Any:
     """total + x coef."""
-    return _multiply_add(b, x, coef, total)
+    return multiply_add(b, x, coef, total)
 
 
 def _square(b: Any, total: Any, x: Any, center: Any) -> Any:
     """total + (x - center)**2."""
     difference = b.fsub(x, center)
-    return _multiply_add(b, difference, difference, total)
+    return multiply_add(b, difference, difference, total)
 
 
 def _gaussian(b: Any, total: Any, x: Any, mean: Any, precision: Any) -> Any:
     """total + (x - mean)**2 precision."""
     difference = b.fsub(x, mean)
-    return _multiply_add(b, b.fmul(difference, precision), difference, total)
+    return multiply_add(b, b.fmul(difference, precision), difference, total)
 
 
 #: Steps in NumPy: terms of x [columns, 1] and packed [columns, vectors, lanes].
@@ -154,7 +153,7 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
                     for base in groups
                 ]
                 for r, base in enumerate(rows):
-                    value = _spread(b, b.load(address(0, b.add(base, f))), lanes)
+                    value = spread(b, b.load(address(0, b.add(base, f))), lanes)
                     for q in range(n_groups):
                         later_sums[r * n_groups + q] = step(b, later_sums[r * n_groups + q], value, *vectors[q])
             following = b.add(column, _number(unrolled))
@@ -192,13 +191,11 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
         b.position_at_end(body)
         end = b.add(begin, _number(PANEL_COLUMNS))
         end = b.select(b.icmp_unsigned("<", end, last), end, last)
-        if n_rows == 8 and n_groups == 1 and AHEAD:
-            for r, base in enumerate(rows):
-                for line in range(PANEL_COLUMNS*4//LINE):
-                    place = b.bitcast(address(0, b.add(b.add(b.add(base, begin), _number(line*16)), b.mul(row, _number(AHEAD)))), ir.IntType(8).as_pointer())
-                    kind = ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
-                    function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
-                    b.call(function, [place, *(ir.Constant(_I32, v) for v in (0, LOC, 1))])  # to read, keep in all caches, data
+        if n_rows == TILE_ROWS and n_groups == 1:  # so few outputs that memory may be what is waited for
+            for base in rows:
+                for line in range(PANEL_COLUMNS // n_lanes):
+                    ahead = b.add(b.mul(row, _number(TILE_ROWS)), _number(line * n_lanes))
+                    prefetch_at(b, address(0, b.add(b.add(base, begin), ahead)))
         for place, total in zip(places, panel(begin, end), strict=True):
             b.store(b.fadd(total, b.load(place, align=nbytes)), place, align=nbytes)
         begin.add_incoming(end, b.block)
@@ -334,7 +331,7 @@ def _lanes_at_most(b: Any, address: Any, totals: Any, at: Any, limit: Any) -> An
     for q in range(GROUPS):
         place = address(0, b.add(at, _number(q * lanes.count)))
         values = b.load(b.bitcast(place, lanes.as_pointer()), align=4)
-        low = b.bitcast(b.fcmp_unordered("<=", values, _spread(b, limit, lanes)), ir.IntType(lanes.count))
+        low = b.bitcast(b.fcmp_unordered("<=", values, spread(b, limit, lanes)), ir.IntType(lanes.count))
         found = b.or_(found, b.shl(b.zext(low, _I64), _number(q * lanes.count)))
     return found
 
@@ -350,7 +347,7 @@ def _two_least(b: Any, address: Any, totals: Any, at: Any, count: Any) -> Any:
     lanes = ir.VectorType(ir.FloatType(), TOTALS // GROUPS)
     whole = ir.VectorType(_I32, lanes.count)
     most = ir.Constant(lanes, [math.inf] * lanes.count)
-    limit = _spread(b, b.trunc(b.select(b.icmp_unsigned("<", count, _number(TOTALS)), count, _number(TOTALS)), _I32), whole)
+    limit = spread(b, b.trunc(b.select(b.icmp_unsigned("<", count, _number(TOTALS)), count, _number(TOTALS)), _I32), whole)
 
     def less(x: Any, y: Any) -> Any:
         return b.select(b.fcmp_ordered("<", y, x), y, x)
@@ -413,15 +410,15 @@ def _exp_lanes(b: Any, address: Any, totals: Any, at: Any, factor: Any) -> None:
         return ir.Constant(lanes, [value] * lanes.count)
 
     place = b.bitcast(address(0, at), lanes.as_pointer())
-    x = b.fmul(b.load(place, align=8), _spread(b, factor, lanes))
+    x = b.fmul(b.load(place, align=8), spread(b, factor, lanes))
     vanishes = b.fcmp_ordered("<", x, each(-708.0))
     x = b.select(vanishes, each(0.0), x)
-    shifted = _multiply_add(b, x, each(_LOG2E), each(_ONE_APART))
+    shifted = multiply_add(b, x, each(_LOG2E), each(_ONE_APART))
     power = b.fsub(shifted, each(_ONE_APART))
-    rest = _multiply_add(b, power, each(-_LN2_LOW), _multiply_add(b, power, each(-_LN2_HIGH), x))
+    rest = multiply_add(b, power, each(-_LN2_LOW), multiply_add(b, power, each(-_LN2_HIGH), x))
     value = each(_SERIES[0])
     for coef in _SERIES[1:]:
-        value = _multiply_add(b, value, rest, each(coef))
+        value = multiply_add(b, value, rest, each(coef))
     exponent = b.shl(b.bitcast(shifted, whole), ir.Constant(whole, [52] * lanes.count))
     value = b.bitcast(b.add(b.bitcast(value, whole), exponent), lanes)
     b.store(b.select(vanishes, each(0.0), value), place, align=8)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import kernel
+from inferir.kernels.jit._dots import ROWS, dot_rows
+from inferir.kernels.jit._simd import flat
 from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, add_lanes, add_lanes_relu, product_tiles
 
 #: Rows that all groups of outputs are taken with before the next ones.
@@ -45,6 +47,31 @@ def matmul(x, coef, intercept, relu, totals, sums, out):
                         add_lanes_relu(totals, q * lanes, rows, intercept, column, k - column, out, to, k)
                     else:
                         add_lanes(totals, q * lanes, rows, intercept, column, k - column, out, to, k)
+
+
+@kernel
+def dot(x, coef, intercept, totals, sums, out):
+    """out = x @ coef.T + intercept, of one output or a few. `coef` is [outputs, vectors, lanes], zero behind the last
+    column (`operators/_packing.py`)."""
+    n, k, depth, lanes = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1]), np.uint64(coef.shape[2])
+    block, rest = np.uint64(ROWS), np.uint64(TOTALS)
+    for i in range(np.uint64(0), n, block):
+        rows, whole = min(block, n - i), depth - depth % lanes
+        beyond = (i + rows - np.uint64(1)) * depth + whole + lanes > n * depth
+        if beyond:
+            for r in range(rows):
+                for f in range(depth - whole):
+                    flat(totals)[rest + r * lanes + f] = x[i + r, whole + f]
+        for j in range(k):
+            for begin in range(np.uint64(0), max(depth, np.uint64(1)), np.uint64(COLUMNS)):
+                end = min(depth, begin + np.uint64(COLUMNS))
+                dot_rows(x, i * depth, depth, rows, coef, j, begin, end, rest, np.uint64(beyond), totals, np.uint64(0))
+                if depth > np.uint64(COLUMNS):
+                    for r in range(rows):
+                        sums[0, r] = totals[0, r] + (sums[0, r] if begin else 0.0)
+                        totals[0, r] = sums[0, r]
+            for r in range(rows):
+                out[i + r, j] = totals[0, r] + intercept[j]
 
 
 @kernel

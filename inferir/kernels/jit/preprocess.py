@@ -55,24 +55,37 @@ def refused(value, allow_nan):
     return np.int64(value - value != 0) & np.int64(not allow_nan or value == value)
 
 
-@kernel
-def check_finite(x, allow_nan, out):
-    """out[0] = first position i * d + j that is infinite, or NaN unless allow_nan; -1 if none is."""
-    out[0] = -1
-    values = flat(x)
+@scalar
+def first_refused(values, allow_nan):
+    """Position of the first value that is `refused`, -1 if none is."""
     n = np.uint64(values.shape[0])
     for begin in range(np.uint64(0), n, np.uint64(CHECKED)):
         end = min(n, begin + np.uint64(CHECKED))
-        if all_finite(values, begin, end):
-            continue
-        wrong = 0
-        for i in range(begin, end):
-            wrong |= refused(values[i], allow_nan)
-        if wrong:
+        if not all_finite(values, begin, end):
+            wrong = 0
             for i in range(begin, end):
-                if refused(values[i], allow_nan):
-                    out[0] = i
-                    return
+                wrong |= refused(values[i], allow_nan)
+            if wrong:
+                for i in range(begin, end):
+                    if refused(values[i], allow_nan):
+                        return np.int64(i)
+    return np.int64(-1)
+
+
+@kernel
+def check_finite(x, allow_nan, out):
+    """out[0] = first position i * d + j that is infinite, or NaN unless allow_nan; -1 if none is."""
+    out[0] = first_refused(flat(x), allow_nan)
+
+
+@kernel
+def check_finite_by(x, y, out):
+    """`check_finite` of x, where each row of y is finite only if that of x is: x is looked at only if y is not."""
+    sums = flat(y)
+    n = np.uint64(sums.shape[0])
+    out[0] = -1
+    if n and not all_finite(sums, np.uint64(0), n):
+        out[0] = first_refused(flat(x), 0)
 
 
 @kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import kernel
-from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, product_tiles
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, divide_lanes, product_tiles
 
 
 @kernel
@@ -26,6 +26,6 @@ def project(x, mean, components, scale, centered, totals, out):
             product_tiles(
                 centered, np.uint64(0), depth, rows, components, group, groups, depth, np.uint64(0), depth, totals
             )
-            for r in range(rows):
-                for j in range(min(k - first, groups * lanes)):
-                    out[i + r, first + j] = totals[r, j] / scale[first + j]
+            for q in range(groups):
+                column = first + q * lanes
+                divide_lanes(totals, q * lanes, rows, scale, column, k - column, out, i * k + column, k)

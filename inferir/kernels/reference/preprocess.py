@@ -30,6 +30,13 @@ def check_finite(x: Floats, allow_nan: int, out: Integers) -> None:
     out[0] = np.argmax(wrong) if wrong.any() else -1
 
 
+def check_finite_by(x: Floats, y: Floats, out: Integers) -> None:
+    """`check_finite` of x, unless all of y is finite."""
+    out[0] = -1
+    if not np.isfinite(y).all():
+        check_finite(x, 0, out)
+
+
 def select(x: Floats, columns: Integers, out: Floats) -> None:
     """out[:, j] = x[:, columns[j]]."""
     out[:] = x[:, columns]
