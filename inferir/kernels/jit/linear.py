@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.jit._compile import kernel
+from inferir.kernels.jit._compile import kernel, scalar
 from inferir.kernels.jit._dots import ROWS, dot_rows
 from inferir.kernels.jit._simd import flat
 from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, add_lanes, add_lanes_relu, product_tiles
@@ -49,29 +49,41 @@ def matmul(x, coef, intercept, relu, totals, sums, out):
                         add_lanes(totals, q * lanes, rows, intercept, column, k - column, out, to, k)
 
 
+@scalar
+def dot_some(x, i, rows, coef, intercept, totals, sums, out):
+    """`dot` of rows i, i + 1, ..., which may be the last ones and have any number of columns."""
+    k, depth, lanes = np.uint64(out.shape[1]), np.uint64(x.shape[1]), np.uint64(coef.shape[2])
+    whole, rest, values = depth - depth % lanes, np.uint64(TOTALS), flat(totals)
+    for r in range(rows):
+        for f in range(depth - whole):
+            values[rest + r * lanes + f] = x[i + r, whole + f]
+    for j in range(k):
+        for begin in range(np.uint64(0), max(depth, np.uint64(1)), np.uint64(COLUMNS)):
+            end, zero = min(depth, begin + np.uint64(COLUMNS)), np.uint64(0)
+            dot_rows(x, i * depth, depth, rows, coef, j, begin, end, rest, np.uint64(1), totals, zero)
+            for r in range(rows):
+                sums[0, r] = values[r] + (sums[0, r] if begin else 0.0)
+        for r in range(rows):
+            out[i + r, j] = np.float64(intercept[j]) + sums[0, r]
+
+
 @kernel
 def dot(x, coef, intercept, totals, sums, out):
     """out = x @ coef.T + intercept, of one output or a few. `coef` is [outputs, vectors, lanes], zero behind the last
     column (`operators/_packing.py`)."""
-    n, k, depth, lanes = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1]), np.uint64(coef.shape[2])
-    block, rest = np.uint64(ROWS), np.uint64(TOTALS)
-    for i in range(np.uint64(0), n, block):
-        rows, whole = min(block, n - i), depth - depth % lanes
-        beyond = (i + rows - np.uint64(1)) * depth + whole + lanes > n * depth
-        if beyond:
-            for r in range(rows):
-                for f in range(depth - whole):
-                    flat(totals)[rest + r * lanes + f] = x[i + r, whole + f]
+    n, k, depth = np.uint64(x.shape[0]), np.uint64(out.shape[1]), np.uint64(x.shape[1])
+    block, rest, zero, values = np.uint64(ROWS), np.uint64(TOTALS), np.uint64(0), flat(totals)
+    padded = np.uint64(coef.shape[1]) * np.uint64(coef.shape[2])
+    i = np.uint64(0)
+    while depth <= np.uint64(COLUMNS) and (i + block) * depth + (padded - depth) <= n * depth:
         for j in range(k):
-            for begin in range(np.uint64(0), max(depth, np.uint64(1)), np.uint64(COLUMNS)):
-                end = min(depth, begin + np.uint64(COLUMNS))
-                dot_rows(x, i * depth, depth, rows, coef, j, begin, end, rest, np.uint64(beyond), totals, np.uint64(0))
-                if depth > np.uint64(COLUMNS):
-                    for r in range(rows):
-                        sums[0, r] = totals[0, r] + (sums[0, r] if begin else 0.0)
-                        totals[0, r] = sums[0, r]
-            for r in range(rows):
-                out[i + r, j] = totals[0, r] + intercept[j]
+            dot_rows(x, i * depth, depth, block, coef, j, zero, depth, rest, zero, totals, zero)
+            for r in range(block):
+                out[i + r, j] = np.float64(intercept[j]) + np.float64(values[r])
+        i += block
+    while i < n:
+        dot_some(x, i, min(block, n - i), coef, intercept, totals, sums, out)
+        i += block
 
 
 @kernel
