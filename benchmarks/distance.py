@@ -28,6 +28,12 @@ def _nearest() -> Given:
     return {"points": points, "center": center, "reach": reach, "packed": scored, "metric": 0, "p": 2.0}
 
 
+def _closest() -> Given:
+    points = random().standard_normal((_CENTRES, COLUMNS))
+    center, reach, scored = scores(points)
+    return {"points": points, "center": center, "reach": reach, "packed": scored}
+
+
 def kd_tree(points: Array, levels: int) -> dict[str, Array]:
     """Points in the order of a k-d tree, and its nodes: each halves its points along the widest column."""
     points, n_nodes = points.copy(), 2**levels - 1
@@ -61,6 +67,7 @@ class Distance(
     cases={
         **{f"distances/{metric}": _metric(metric) for metric in _METRICS},
         "nearest/euclidean": Case(_nearest, {"k": _NEIGHBORS, "b": BLOCK_ROWS}, reference_rows=100),
+        "closest": Case(_closest, {"b": BLOCK_ROWS}, reference_rows=100),
         "nearest_in_tree": Case(
             _search_tree, {"d": _TREE_COLUMNS, "k": _NEIGHBORS, "s": 2 * _TREE_LEVELS}, reference_rows=100
         ),

@@ -32,6 +32,7 @@ class Preprocess(
         "cast_f32": Case(),
         "cast_f64": Case(),
         "check_finite": Case({"allow_nan": 0}),
+        "check_finite_by": Case(),
         "select": Case({"columns": np.arange(0, COLUMNS, 2)}),
         "place": Case({"start": COLUMNS // 2}, {"k": 2 * COLUMNS}),
         "scale": Case({"scale": positive}),

@@ -137,7 +137,7 @@ class ProgramRunner:
                 raise InvalidInputError(f"row {first + problem.row}, {problem.text}") from None
 
         step = CHUNK_ROWS if pool else n
-        for _ in pool.map(chunk, range(0, n, step)) if pool else (chunk(0),):
+        for _ in (pool.map if pool else map)(chunk, range(0, n, step)):
             pass
         return out
 

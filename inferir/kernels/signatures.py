@@ -8,7 +8,7 @@ arrays come last and are written; everything before them is only read. No kernel
 
     n  rows                 d  input columns           k  output columns         m  tree nodes, or stored rows
     t  trees                l  leaves                  b  rows of a scratch block
-    g  groups of outputs    w  lanes of a group
+    g  groups of outputs    w  lanes of a group    v  vectors of a row
 
 Outputs in groups are packed: `packed[group, column, lane]`, 64 bytes a group and column (`operators/_packing.py`).
 
@@ -67,7 +67,7 @@ _FAMILIES = {
     """,
     "linear": """
         matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], sums f64[8,64], out T[n,k]
-        dot: x T[n,d], coef T[k,g,w], intercept T[k], totals T[8,64], sums f64[8,64], out T[n,k]
+        dot: x T[n,d], coef T[k,v,w], intercept T[k], totals T[8,64], sums f64[8,64], out T[n,k]
         linear_in_order: x f32[n,d], coef f32[k,d], intercept f32[k], out f32[n,k]
     """,
     "projection": """
@@ -118,8 +118,8 @@ _FAMILIES = {
         distances: x f64[n,d], points f64[m,d], packed f64[g,d,w], metric i64, p f64, totals f64[8,64], out f64[n,m]
         nearest: x f64[n,d], points f64[m,d], metric i64, p f64, center f64[d], reach f64, packed f32[g,e,w], \
             narrow f32[b,e], square f64[b], limit f32[b], totals f32[8,64], index i64[n,k], out f64[n,k]
-        closest: x X[n,d], points f64[m,d], center f64[d], reach f64, packed f32[g,e,w], narrow f32[b,e], square f64[b], \
-            least f32[b], second f32[b], totals f32[8,64], out i64[n,1]
+        closest: x X[n,d], points f64[m,d], center f64[d], reach f64, packed f32[g,e,w], \
+            narrow f32[b,e], square f64[b], least f32[b], second f32[b], totals f32[8,64], out i64[n,1]
         nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], \
             low f64[g,d], high f64[g,d], radius f64[g], ball i64, metric i64, p f64, waiting i64[s], bound f64[s], \
             index i64[n,k], out f64[n,k]

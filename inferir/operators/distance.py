@@ -27,9 +27,7 @@ def distances(b: Binder) -> Value:
     return b.call("distances", x, points, lanes, metric, p, b.scratch("f64", *TOTALS), width=len(points))
 
 
-def nearest(
-    b: Binder, x: Value, points: Array, metric: int, p: float, k: int, into: Value
-) -> tuple[Any, Any]:
+def nearest(b: Binder, x: Value, points: Array, metric: int, p: float, k: int, into: Value) -> tuple[Any, Any]:
     """Scratch with the k nearest of `points` and their distances, for the sake of `into`."""
     center, reach, screen = scores(points if METRICS[metric] == "euclidean" else points[:0])
     narrow, square, limit = b.scratch("f32", BLOCK, x.width + 1), b.scratch("f64", BLOCK), b.scratch("f32", BLOCK)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from inferir.operators._binder import NUMPY, Array, Binder, Value
 from inferir.operators._packing import TOTALS, by_columns, packed
 
-
 #: Outputs that are taken one by one: of more, a vector side by side is faster.
 _DOTS = 2
 

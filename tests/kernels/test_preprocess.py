@@ -40,6 +40,22 @@ def test_check_finite(width: str, allow_nan: int, data: Any) -> None:
 
 
 @given(width=widths, data=st.data())
+@examples(40)
+def test_check_finite_by(width: str, data: Any) -> None:
+    """Sums of a row with a value that is not finite are not finite either, and may be so without one."""
+    x = data.draw(matrices(width))
+    with np.errstate(all="ignore"):
+        y = x @ np.zeros((x.shape[1], 2), x.dtype)
+    assert (
+        check(f"check_finite_by_{width}", {"x": x, "y": y})["out"]
+        == check(f"check_finite_{width}", {"x": x, "allow_nan": 0})["out"]
+    )
+    y[:] = np.inf
+    overflown = check(f"check_finite_by_{width}", {"x": np.nan_to_num(x), "y": y})["out"]
+    assert overflown == [-1]
+
+
+@given(width=widths, data=st.data())
 @examples(30)
 def test_select_and_place(width: str, data: Any) -> None:
     x = data.draw(matrices(width))

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from inferir.kernels.jit._simd import LINE, instruction
-from inferir.kernels.jit._tiles import multiply_add, spread
+from inferir.kernels.jit._tiles import loop, multiply_add, spread
 
 __all__ = ["ROWS", "dot_rows"]
 
@@ -58,26 +58,13 @@ def _dot_rows(
         return b.load(vector(4, b.add(b.mul(blocks, _number(lanes.count)), column)), align=nbytes)
 
     whole = b.add(first, b.and_(b.sub(last, first), _number(-lanes.count)))
-    before = b.block
-    head, body, after = (b.append_basic_block(name) for name in ("columns", "column", "summed"))
-    b.branch(head)
-    b.position_at_end(head)
-    column, sums = b.phi(_I64), [b.phi(lanes) for _ in range(ROWS)]
-    b.cbranch(b.icmp_unsigned("<", column, whole), body, after)
-    b.position_at_end(body)
-    by_lane = coefs(column)
-    later = [
-        multiply_add(b, b.load(vector(0, b.add(begin, column)), align=nbytes), by_lane, total)
-        for begin, total in zip(begins, sums, strict=True)
-    ]
-    for phi, start, following in zip(
-        [column, *sums], [first, *[zero] * ROWS], [b.add(column, _number(lanes.count)), *later], strict=True
-    ):
-        phi.add_incoming(start, before)
-        phi.add_incoming(following, body)
-    b.branch(head)
-    b.position_at_end(after)
 
+    def block(column: Any, sums: list[Any]) -> list[Any]:
+        by_lane = coefs(column)
+        loads = [b.load(vector(0, b.add(begin, column)), align=nbytes) for begin in begins]
+        return [multiply_add(b, values, by_lane, total) for values, total in zip(loads, sums, strict=True)]
+
+    _, sums = loop(b, first, whole, lanes.count, block, [zero] * ROWS)
     before = b.block
     left = b.sub(last, whole)
     with b.if_then(b.icmp_unsigned("!=", left, _number(0))):
@@ -125,4 +112,6 @@ def dot_rows(x, at, row, rows, coef, output, first, last, rest, rests, totals, t
     for r in range(int(rows)):
         start = int(at + r * row)
         values = x.reshape(-1)[start + int(first) : start + int(last)].astype(np.float64)
-        totals.reshape(-1)[int(to) + r] = values @ coef[int(output)].reshape(-1)[int(first) : int(last)].astype(np.float64)
+        totals.reshape(-1)[int(to) + r] = values @ coef[int(output)].reshape(-1)[int(first) : int(last)].astype(
+            np.float64
+        )

@@ -13,10 +13,10 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
 
 from inferir.kernels.jit._math import _LN2_HIGH, _LN2_LOW, _LOG2E, _ONE_APART
 from inferir.kernels.jit._simd import instruction
+from inferir.kernels.jit._tiles import loop, multiply_add
 
 __all__ = ["ROWS", "softmax_rows"]
 
@@ -40,12 +40,6 @@ def _number(value: int) -> ir.Constant:
 
 def _each(value: float) -> ir.Constant:
     return ir.Constant(_LANES, [value] * ROWS)
-
-
-def multiply_add(b: Any, x: Any, y: Any, z: Any) -> Any:
-    """x y + z."""
-    kind = ir.FunctionType(_LANES, [_LANES] * 3)
-    return b.call(cgutils.get_or_insert_function(b.module, kind, f"llvm.fmuladd.v{ROWS}f64"), [x, y, z])
 
 
 def _power_of_two(b: Any, shifted: Any) -> Any:
@@ -82,11 +76,10 @@ class _Rows:
 
     def load(self, argument: int, column: Any) -> Any:
         """A column, in double."""
-        b, values = self._b, None
+        b = self._b
+        values: Any = ir.Constant(ir.VectorType(self._address(argument, column).type.pointee, ROWS), ir.Undefined)
         for r, begin in enumerate(self._begins):
             value = b.load(self._address(argument, b.add(begin, column)))
-            if values is None:
-                values = ir.Constant(ir.VectorType(value.type, ROWS), ir.Undefined)
             values = b.insert_element(values, value, ir.Constant(ir.IntType(32), r))
         return values if values.type == _LANES else b.fpext(values, _LANES)
 
@@ -101,21 +94,7 @@ class _Rows:
 
     def fold(self, width: Any, start: Any, step: Any) -> Any:
         """step(column, value) over the columns, from the value `start` on."""
-        b = self._b
-        before = b.block
-        head, body, after = (b.append_basic_block(name) for name in ("columns", "column", "folded"))
-        b.branch(head)
-        b.position_at_end(head)
-        column, value = b.phi(_I64), b.phi(_LANES)
-        column.add_incoming(_number(0), before)
-        value.add_incoming(start, before)
-        b.cbranch(b.icmp_unsigned("<", column, width), body, after)
-        b.position_at_end(body)
-        value.add_incoming(step(column, value), b.block)
-        column.add_incoming(b.add(column, _number(1)), b.block)
-        b.branch(head)
-        b.position_at_end(after)
-        return value
+        return loop(self._b, _number(0), width, 1, lambda column, values: [step(column, values[0])], [start])[1][0]
 
 
 class _Kept:

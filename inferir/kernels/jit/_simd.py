@@ -19,8 +19,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 __all__ = [
-    "LINE", "choose", "choose_of_eight", "count_below", "flat", "instruction", "multiply_add", "prefetch", "prefetch_at", "read",
-    "registers_nbytes", "skip_to_line", "words_of", "write",
+    "LINE", "choose", "choose_of_eight", "count_below", "flat", "instruction", "multiply_add", "prefetch",
+    "prefetch_at", "read", "registers_nbytes", "skip_to_line", "words_of", "write",
 ]  # fmt: skip
 
 Meaning = TypeVar("Meaning", bound=Callable[..., Any])
@@ -234,7 +234,7 @@ def flat(array):
 
 if not _DISABLED:
     _flat.__doc__ = flat.__doc__
-    flat = intrinsic(_flat)
+    flat = intrinsic(_flat)  # type: ignore[assignment]  # callable, by kernels
 
 
 def _registers_nbytes(b: Any, address: Any) -> Any:

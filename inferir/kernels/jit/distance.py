@@ -10,16 +10,8 @@ import numpy as np
 from inferir.kernels.jit import _math
 from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
 from inferir.kernels.jit._simd import LINE
-from inferir.kernels.jit._tiles import (
-    GROUPS,
-    TILE_ROWS,
-    TOTALS,
-    lanes_at_most,
-    lowest_bit,
-    product_tiles,
-    square_tiles,
-    two_least,
-)
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, product_tiles, square_tiles
+from inferir.kernels.jit._totals import lanes_at_most, lowest_bit, two_least
 
 EUCLIDEAN, MANHATTAN, CHEBYSHEV, MINKOWSKI, COSINE = range(5)
 TINY_NORM = 10 * 2.220446049250313e-16
@@ -230,7 +222,7 @@ def nearest(x, points, metric, p, center, reach, packed, narrow, square, limit, 
 
 @scalar
 def note_least(totals, rows, first, n_lanes, at, least, second, out, i):
-    """Of a tile of scores, the least of each row, the second least, and the position of the least, of all tiles so far."""
+    """Of the tiles of scores so far, the least of each row, the second least, and the position of the least."""
     for r in range(rows):
         start = r * np.uint64(TOTALS)
         lane = two_least(totals, start, n_lanes)

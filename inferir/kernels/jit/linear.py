@@ -11,7 +11,8 @@ import numpy as np
 from inferir.kernels.jit._compile import kernel, scalar
 from inferir.kernels.jit._dots import ROWS, dot_rows
 from inferir.kernels.jit._simd import flat
-from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, add_lanes, add_lanes_relu, product_tiles
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, product_tiles
+from inferir.kernels.jit._totals import add_lanes, add_lanes_relu
 
 #: Rows that all groups of outputs are taken with before the next ones.
 CACHED_ROWS = 64

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import kernel
-from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, divide_lanes, product_tiles
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, product_tiles
+from inferir.kernels.jit._totals import divide_lanes
 
 
 @kernel

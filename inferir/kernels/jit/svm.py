@@ -10,7 +10,8 @@ import numpy as np
 
 from inferir.kernels.jit import _math
 from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
-from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, exp_lanes, product_tiles, square_tiles
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, product_tiles, square_tiles
+from inferir.kernels.jit._totals import exp_lanes
 
 LINEAR, POLY, RBF, SIGMOID = range(4)
 
