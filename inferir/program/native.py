@@ -18,7 +18,7 @@ import numpy as np
 
 from inferir.program.arrays import NUMPY, Array
 from inferir.program.frames import Frame
-from inferir.program.problems import row_error
+from inferir.program.problems import RowError, row_error
 from inferir.program.steps import Program
 
 __all__ = ["Library", "NativeRunner"]
@@ -137,7 +137,7 @@ class NativeRunner:
                 stopped = run(steps, n_steps)
                 if stopped >= 0:
                     problem = frame.problem(stopped, rows[start : start + chunk_rows])
-                    raise RowError(start + problem.row, problem.text)
+                    raise RowError(start + problem.row, problem.text) if isinstance(problem, RowError) else problem
         finally:
             self._many.append(frame)
 
