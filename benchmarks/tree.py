@@ -23,7 +23,7 @@ def _forest(n_trees: int, n_leaves: int, **options: Any) -> Given:
     return {**sets, **tensors, "special": int(forest.special)}
 
 
-def _rows(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def missing_rows(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Normal numbers, of which the categories of a node are those above -1 without their fraction; some missing."""
     x = generator.standard_normal(shape)
     x[generator.random(shape) < 0.05] = np.nan
@@ -32,7 +32,7 @@ def _rows(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def _case(n_trees: int, n_leaves: int, reference_rows: int = SAME_ANSWER_ROWS, **options: Any) -> Case:
     def given() -> Given:
-        return {**_forest(n_trees, n_leaves, **options), "x": _rows}
+        return {**_forest(n_trees, n_leaves, **options), "x": missing_rows}
 
     return Case(given, {"b": BLOCK_ROWS}, reference_rows)
 
@@ -58,7 +58,7 @@ def _linear_leaves(n_trees: int, n_leaves: int) -> Given:
 
 
 def _symmetric(n_trees: int, depth: int) -> Callable[[], Given]:
-    return lambda: {**symmetric_trees(n_trees, depth), "scale": 1.0, "x": _rows}
+    return lambda: {**symmetric_trees(n_trees, depth), "scale": 1.0, "x": missing_rows}
 
 
 class Tree(

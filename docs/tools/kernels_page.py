@@ -45,6 +45,7 @@ _TITLES = {
     "tree_packed": "Packed forests",
     "tree_quantized": "Quantised forests",
     "tree_quantizer": "Tables of quantised forests",
+    "tree_symmetric": "Quantised symmetric trees",
     "linear": "Linear models",
     "projection": "Projections",
     "activation": "Links and activations",

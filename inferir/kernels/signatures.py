@@ -65,6 +65,11 @@ _FAMILIES = {
             waiting i32[1024], tree i32[e,8], tile i32[a,9], op i32[m,3], leaf_row i32[m], step i32[m], \
             step_leaf i32[m], out i64[2]
     """,
+    "tree_symmetric": """
+        oblivious_quantized: x f32[n,d], group i32[g,9], cuts f32[c,16], plane i32[p,2], sets i32[h,4], answer u8[w], \
+            level i32[q], split_begin i64[e], leaf_begin i64[e], leaf_value f64[l,v], base f64[v], scale f64, few i64, \
+            rank i32[b], codes u8[s], numbers u8[f], sums f64[v,b], out f64[n,v]
+    """,
     "linear": """
         matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], sums f64[8,64], out T[n,k]
         dot: x T[n,d], coef T[k,v,w], intercept T[k], totals T[8,64], sums f64[8,64], out T[n,k]

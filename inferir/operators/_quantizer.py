@@ -10,7 +10,10 @@ import numpy as np
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators._binder import Array, Binder
 
-__all__ = ["SLOTS_NBYTES", "WALKED_TREES", "Quantized", "from_line", "quantize"]
+__all__ = [
+    "NUMBERS_NBYTES", "SLOTS_NBYTES", "WALKED_TREES", "Quantized", "Symmetric", "from_line", "quantize",
+    "quantize_symmetric",
+]  # fmt: skip
 
 _DEFAULT_LEFT, _ZERO_MISSING, _CATEGORICAL = 1, 2, 4
 
@@ -35,6 +38,12 @@ _PLANE_NS, _WALK_NS, _LEVEL_NS = 10.0, 2.5, 0.85
 #: Scratch of `forest_quantized`: 72 slots, and room to begin at a cache line.
 SLOTS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 72
 
+#: Scratch of `oblivious_quantized`: zeros, and the leaves' numbers in four trees.
+NUMBERS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 5
+
+#: As above, of symmetric trees: to evaluate 64 rows, and to answer one.
+_MARK_NS, _PASS_NS, _ANSWER_NS = 1.5, 10.0, 1.2
+
 
 class Quantized(NamedTuple):
     """Arguments of `forest_quantized`, from `group` to `step_leaf`."""
@@ -57,8 +66,7 @@ class Quantized(NamedTuple):
 
     @property
     def codes_nbytes(self) -> int:
-        """Scratch for the codes of a block of rows."""
-        return _LINE_NBYTES + BLOCK_ROWS * self.n_planes
+        return _codes_nbytes(self.n_planes)
 
     @property
     def few_rows(self) -> int:
@@ -68,6 +76,31 @@ class Quantized(NamedTuple):
         levels = WALKED_TREES * int(self.tree[:-1:WALKED_TREES, 7].sum())
         walked_ns = _PLANE_NS * self.n_planes + _WALK_NS * n_trees + _LEVEL_NS * levels
         return int(evaluated_ns / walked_ns)
+
+
+class Symmetric(NamedTuple):
+    """Arguments of `oblivious_quantized`, from `group` to `level`."""
+
+    group: Array
+    cuts: Array
+    plane: Array
+    sets: Array
+    answer: Array
+    level: Array
+
+    @property
+    def codes_nbytes(self) -> int:
+        return _codes_nbytes(len(self.plane))
+
+    def few_rows(self, n_trees: int) -> int:
+        """As `Quantized.few_rows`."""
+        evaluated_ns = _MARK_NS * len(self.level) + _PASS_NS * n_trees
+        return int(evaluated_ns / (_PLANE_NS * len(self.plane) + _WALK_NS * n_trees + _ANSWER_NS * len(self.level)))
+
+
+def _codes_nbytes(n_planes: int) -> int:
+    """Scratch for the codes of a block of rows."""
+    return _LINE_NBYTES + BLOCK_ROWS * n_planes
 
 
 def from_line(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -112,6 +145,17 @@ def quantize(
     leaf = from_line((len(leaf_row), leaf_value.shape[1]), leaf_value.dtype)
     leaf[:] = leaf_value[leaf_row]
     return Quantized(group, cuts, plane, sets, answer[0], tree, tile, op, leaf, step, step_leaf)
+
+
+def quantize_symmetric(split_index: Array, threshold: Array, nan_right: Array) -> Symmetric | None:
+    """Tables of symmetric trees whose levels ask for numbers alone. None for trees that ask nothing, or too much."""
+    flags = np.where(nan_right != 0, 0, _DEFAULT_LEFT)
+    level = np.zeros(len(split_index), np.int64)
+    group, cuts, plane = _numbers(split_index, threshold, flags, np.arange(len(split_index)), level)
+    if not 0 < len(plane) <= _MOST_PLANES or group.shape[1] > 4 + _MOST_LEVELS:
+        return None
+    no_sets = np.array([[0, 0, len(plane), 0]], np.int32)
+    return Symmetric(group, cuts, plane, no_sets, np.zeros(0, np.uint8), _i32(level))
 
 
 _WIDTHS = {4: "f32", 8: "f64"}

@@ -8,7 +8,16 @@ import numpy as np
 
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators._binder import Array, Binder, Value
-from inferir.operators._quantizer import SLOTS_NBYTES, WALKED_TREES, Quantized, from_line, quantize
+from inferir.operators._quantizer import (
+    NUMBERS_NBYTES,
+    SLOTS_NBYTES,
+    WALKED_TREES,
+    Quantized,
+    Symmetric,
+    from_line,
+    quantize,
+    quantize_symmetric,
+)
 from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
@@ -18,6 +27,10 @@ _FEWEST_PACKED_NODES = 511
 
 #: Packing takes about 20 ns a node: of more nodes than this, a model would be long in loading.
 _MOST_PACKED_NODES = 1 << 22
+
+#: The leaf's number is a byte.
+_MOST_QUANTIZED_LEVELS = 8
+
 _RULES = (
     "",
     "expected split_index within the columns",
@@ -177,19 +190,26 @@ def oblivious(b: Binder) -> Value:
         raise b.fail("expected 2**depth leaves a tree, depth at most 24, and a base for each column of leaf_value")
     if b.has("leaf_cover"):  # as `node_cover` of a forest
         b.floats("leaf_cover", len(leaf_value))
-    constants: list[Any] = [
-        split_begin,
-        split_index,
-        b.tensor("threshold", "f32", n_splits),
-        b.tensor("nan_right", "u8", n_splits),
-        b.tensor("equal", "u8", n_splits),
-        leaf_begin,
-        leaf_value,
-        base,
-        b.attribute("scale", float, 1.0),
-    ]
+    threshold, nan_right = b.tensor("threshold", "f32", n_splits), b.tensor("nan_right", "u8", n_splits)
+    equal, scale = b.tensor("equal", "u8", n_splits), b.attribute("scale", float, 1.0)
+    small = depth.max(initial=0) <= _MOST_QUANTIZED_LEVELS and not equal.any()
+    tables = quantize_symmetric(split_index, threshold, nan_right) if small else None
+    trees = split_begin, leaf_begin, leaf_value, base, scale
+    if tables is not None:
+        return _symmetric(b, x, tables, *trees)
+    constants = split_begin, split_index, threshold, nan_right, equal, *trees[1:]
     block = b.scratch("f32", x.width, BLOCK), b.scratch("i32", BLOCK)
     return b.call("oblivious", x, *constants, *block, width=len(base), dtype="f64")
+
+
+def _symmetric(b: Binder, x: Value, tables: Symmetric, split_begin: Array, *trees: Any) -> Value:
+    n_outputs = trees[1].shape[1]
+    codes, numbers = b.scratch("u8", tables.codes_nbytes), b.scratch("u8", NUMBERS_NBYTES)
+    rank, sums = b.scratch("i32", BLOCK_ROWS), b.scratch("f64", n_outputs, BLOCK_ROWS)
+    return b.call(
+        "oblivious_quantized", x, *tables, split_begin, *trees, tables.few_rows(len(split_begin) - 1), rank, codes,
+        numbers, sums, width=n_outputs, dtype="f64",
+    )  # fmt: skip
 
 
 OPERATORS = {"forest": forest, "linear_forest": linear_forest, "oblivious": oblivious}

@@ -42,7 +42,7 @@ SCRATCH = (
     *("position", "columns", "order", "similarity", "pairwise", "matrix", "step"),
     *("size", "below", "place", "values", "lane", "reached"),
     *("totals", "sums", "centered", "narrow", "square", "limit", "least", "second"),
-    *("rank", "codes", "slots", "sums", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
+    *("rank", "codes", "slots", "numbers", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules
     *("left", "agrees", "gain", "carried", "expected", "total", "stack", "side", "contribution"),
 )

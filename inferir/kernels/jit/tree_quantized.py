@@ -118,7 +118,7 @@ def _category_codes(x, top, rows, sets, h, answer, rank, codes, codes_at):
 
 
 @scalar
-def _encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at):
+def encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at):
     """Codes of a block of rows."""
     for g in range(np.uint64(group.shape[0] - 1)):
         _number_codes(x, top, rows, group, g, cuts, plane, rank, codes, codes_at)
@@ -166,7 +166,7 @@ def _ops(begin, end, op, chunks, codes, codes_at, slots, slots_at):
 
 
 @scalar
-def _add_leaf(leaf, begin, number, at, rows, sums, target):
+def add_leaf(leaf, begin, number, at, rows, sums, target):
     """sums[target + j, r] += leaf[begin + number of row r, j]."""
     width = np.uint64(leaf.shape[1])
     if width == np.uint64(1):
@@ -180,13 +180,8 @@ def _add_leaf(leaf, begin, number, at, rows, sums, target):
 
 
 @scalar
-def _add_four_leaves(leaf, tree, t, number, slots_at, rows, sums, target):
-    """As `_add_leaf` for trees t to t + 3, in their order."""
-    t1, t2, t3 = t + np.uint64(1), t + np.uint64(2), t + np.uint64(3)
-    begin0, begin1 = np.uint64(tree[t, 2]), np.uint64(tree[t1, 2])
-    begin2, begin3 = np.uint64(tree[t2, 2]), np.uint64(tree[t3, 2])
-    at0, at1 = slots_at + np.uint64(tree[t, 4]), slots_at + np.uint64(tree[t1, 4])
-    at2, at3 = slots_at + np.uint64(tree[t2, 4]), slots_at + np.uint64(tree[t3, 4])
+def add_four_leaves(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, target):
+    """As `add_leaf` for four trees, in their order."""
     for r in range(rows):
         total = sums[target, r]
         total += leaf[begin0 + np.uint64(number[at0 + r]), 0]
@@ -209,11 +204,17 @@ def _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums
             _tiles(np.uint64(tree[q, 0]), np.uint64(tree[behind, 0]), tile, chunks, codes, codes_at, slots, slots_at)
             _ops(np.uint64(tree[q, 1]), np.uint64(tree[behind, 1]), op, chunks, codes, codes_at, slots, slots_at)
         if together == four and leaf.shape[1] == 1:
-            _add_four_leaves(leaf, tree, t, slots, slots_at, rows, sums, np.uint64(tree[t, 3]))
+            t1, t2, t3 = t + one, t + np.uint64(2), t + np.uint64(3)
+            add_four_leaves(
+                leaf, np.uint64(tree[t, 2]), np.uint64(tree[t1, 2]), np.uint64(tree[t2, 2]), np.uint64(tree[t3, 2]),
+                slots, slots_at + np.uint64(tree[t, 4]), slots_at + np.uint64(tree[t1, 4]),
+                slots_at + np.uint64(tree[t2, 4]), slots_at + np.uint64(tree[t3, 4]),
+                rows, sums, np.uint64(tree[t, 3]),
+            )  # fmt: skip
         else:
             for q in range(t, t + together):
                 at = slots_at + np.uint64(tree[q, 4])
-                _add_leaf(leaf, np.uint64(tree[q, 2]), slots, at, rows, sums, np.uint64(tree[q, 3]))
+                add_leaf(leaf, np.uint64(tree[q, 2]), slots, at, rows, sums, np.uint64(tree[q, 3]))
         t += together
 
 
@@ -225,8 +226,8 @@ def _plane_code(rank, plane, p):
 
 
 @scalar
-def _row_codes(x, i, group, cuts, plane, sets, answer, codes, codes_at):
-    """Codes of row i, side by side: as `_encode`, without loops over rows."""
+def row_codes(x, i, group, cuts, plane, sets, answer, codes, codes_at):
+    """Codes of row i, side by side: as `encode`, without loops over rows."""
     one = np.uint64(1)
     for g in range(np.uint64(group.shape[0] - 1)):
         value, first = x[i, np.uint64(group[g, 0])], np.uint64(group[g, 3])
@@ -362,10 +363,10 @@ def forest_quantized(
                 sums[j, r] = base[j]
         if rows <= np.uint64(few):
             for r in range(rows):
-                _row_codes(x, top + r, group, cuts, plane, sets, answer, codes, codes_at)
+                row_codes(x, top + r, group, cuts, plane, sets, answer, codes, codes_at)
                 _add_alone(tree, leaf, step, step_leaf, codes, codes_at, reached, sums, r)
         else:
-            _encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
+            encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
             _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums)
         for r in range(rows):
             for j in range(np.uint64(base.shape[0])):

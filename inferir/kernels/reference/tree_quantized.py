@@ -16,7 +16,7 @@ NAN, ZERO, NEGATIVE_ZERO, FRACTION, OUTSIDE = 0, 1, 2, 3, 4
 WALKED_TREES = 8
 
 
-def _codes(x: Floats, group: Integers, cuts: Floats, plane: Integers, sets: Integers, answer: Integers) -> Integers:
+def codes_of(x: Floats, group: Integers, cuts: Floats, plane: Integers, sets: Integers, answer: Integers) -> Integers:
     """A code for each row and plane. Thresholds are those of a group's last level, without the padding."""
     codes = np.zeros((len(x), int(sets[-1, 2])), np.int64)
     with np.errstate(invalid="ignore"):
@@ -66,7 +66,7 @@ def forest_quantized(
     out: Floats,
 ) -> None:
     """out = base + sum over trees of the leaf's row, in tree order, at the tree's target."""
-    of_rows = _codes(x, group, cuts, plane, sets, answer)
+    of_rows = codes_of(x, group, cuts, plane, sets, answer)
     word = step.view(np.uint32).astype(np.int64)
     asked, distance, needed = word >> 17, word >> 8 & 511, word & 255
     out[:] = base
