@@ -18,7 +18,7 @@ JIT, REFERENCE = PACKAGE / "kernels" / "jit", PACKAGE / "kernels" / "reference"
 BUILD_STAGES = {PACKAGE / "kernels" / "aot" / name for name in ("abi.py", "emit.py", "lower.py")}
 
 KERNEL_MARKS = {"kernel", "kernel_reassociated"}
-MARKS = KERNEL_MARKS | {"scalar", "scalar_reassociated"}
+MARKS = KERNEL_MARKS | {"apart", "scalar", "scalar_reassociated"}
 
 #: What a kernel may ask of NumPy: types of numbers, and functions of one number that are machine instructions.
 NUMBERS = {

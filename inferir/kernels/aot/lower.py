@@ -24,6 +24,9 @@ from inferir.kernels.signatures import KERNELS, Signature
 
 __all__ = ["lower"]
 
+#: In the names that Numba gives to functions of ours.
+_PACKAGE = "inferir"
+
 #: Numba calls the C library for a square root, which is one instruction everywhere.
 _SQRT = """
 declare {type} @llvm.sqrt.{width}({type})
@@ -64,7 +67,11 @@ def lower(signature: Signature) -> llvm.ModuleRef:
     module.link_in(llvm.parse_assembly(without_target(thunk(signature, body))))
     for name in sorted(called & _INSTRUCTIONS.keys()):
         module.link_in(llvm.parse_assembly(_INSTRUCTIONS[name]))
-    module.get_function(body).add_function_attribute("alwaysinline")
+    for function in module.functions:
+        if function.name == body:
+            function.add_function_attribute("alwaysinline")
+        elif not function.is_declaration and _PACKAGE in function.name and b"alwaysinline" not in function.attributes:
+            function.add_function_attribute("noinline")  # `_compile.apart`
     keep_only(module, (function_name(signature),))
     return module
 

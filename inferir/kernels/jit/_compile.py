@@ -42,7 +42,7 @@ from numba.core import caching, compiler, config, serialize
 
 from inferir.kernels.signatures import Argument
 
-__all__ = ["cache_folder", "compile_kernel", "kernel", "kernel_reassociated", "scalar", "scalar_reassociated"]
+__all__ = ["apart", "cache_folder", "compile_kernel", "kernel", "kernel_reassociated", "scalar", "scalar_reassociated"]
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
@@ -161,6 +161,15 @@ def kernel_reassociated(body: Body) -> Body:
 def scalar(body: Body) -> Body:
     """Mark a helper that kernels call: one number or one row at a time."""
     return numba.njit(**_OPTIONS, forceinline=True)(body)  # type: ignore[no-any-return]
+
+
+def apart(body: Body) -> Body:
+    """A helper that stays a function of its own in compiled libraries (`kernels/aot/lower.py`).
+
+    What a loop needs is made ready before the outermost one. So a kernel for one row would begin with the vectors of
+    64 bytes that batches need, which slow down the code around them where a CPU lowers its clock for those.
+    """
+    return numba.njit(**_OPTIONS)(body)  # type: ignore[no-any-return]
 
 
 def scalar_reassociated(body: Body) -> Body:

@@ -34,8 +34,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.jit._compile import kernel, scalar
-from inferir.kernels.jit._simd import choose, choose_of_eight, count_below, skip_to_line
+from inferir.kernels.jit._compile import apart, kernel, scalar
+from inferir.kernels.jit._simd import choose, choose_of_eight, count_below, count_below_narrow, prefetch, skip_to_line
 from inferir.kernels.jit.tree import ZERO_THRESHOLD
 
 #: Rows of a block, and bytes of a plane and of a slot.
@@ -57,10 +57,10 @@ _UNASKED_LEVELS, _STEPS = 8, 2
 @scalar
 def _rank(cuts, group, g, value):
     """How many thresholds of group `g` are below `value`: 16 pivots at a time, from level to level."""
-    rank = count_below(cuts, np.uint64(group[g, 4]) * np.uint64(16), value)
+    rank = count_below_narrow(cuts, np.uint64(group[g, 4]) * np.uint64(16), value)
     for level in range(np.uint64(1), np.uint64(group[g, 2])):
         begin = np.uint64(group[g, np.uint64(4) + level])
-        rank = rank * np.uint64(16) + count_below(cuts, (begin + rank) * np.uint64(16), value)
+        rank = rank * np.uint64(16) + count_below_narrow(cuts, (begin + rank) * np.uint64(16), value)
     return rank
 
 
@@ -219,24 +219,18 @@ def _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums
 
 
 @scalar
-def _plane_code(rank, plane, p):
-    """Code of plane p for a value above `rank` thresholds; a missing one has -1."""
-    code = min(max(np.int32(rank - plane[p, 0]), np.int32(0)), np.int32(LAST_CODE))
-    return np.uint8(plane[p, 1] if rank < 0 else code)
-
-
-@scalar
 def row_codes(x, i, group, cuts, plane, sets, answer, codes, codes_at):
     """Codes of row i, side by side: as `encode`, without loops over rows."""
     one = np.uint64(1)
     for g in range(np.uint64(group.shape[0] - 1)):
-        value, first = x[i, np.uint64(group[g, 0])], np.uint64(group[g, 3])
-        rank = np.int32(-1)
-        if value == value and not (group[g, 1] and -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD):
-            rank = np.int32(_rank(cuts, group, g, value))
-        codes[codes_at + first] = _plane_code(rank, plane, first)
-        for p in range(first + one, np.uint64(group[g + one, 3])):  # there is seldom another
-            codes[codes_at + p] = _plane_code(rank, plane, p)
+        value = x[i, np.uint64(group[g, 0])]
+        for p in range(np.uint64(group[g, 3]), np.uint64(group[g + one, 3])):
+            prefetch(codes, codes_at + p)  # so that no vectors are made for a loop that seldom goes round twice
+            rank = np.int32(-1)
+            if value == value and not (group[g, 1] and -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD):
+                rank = np.int32(_rank(cuts, group, g, value))
+            code = min(max(np.int32(rank - plane[p, 0]), np.int32(0)), np.int32(LAST_CODE))
+            codes[codes_at + p] = np.uint8(plane[p, 1] if rank < 0 else code)
     for h in range(np.uint64(sets.shape[0] - 1)):
         n_categories, begin = sets[h, 1], np.uint64(sets[h, 3])
         asked = np.uint64(category_code(x[i, np.uint64(sets[h, 0])], n_categories))
@@ -318,6 +312,18 @@ def _add_alone(tree, leaf, step, step_leaf, codes, codes_at, reached, sums, r):
                     sums[target + j, r] += leaf[row, j]
 
 
+@apart
+def _add_together(
+    x, top, rows, group, cuts, plane, sets, answer, tree, tile, op, leaf, rank, codes, codes_at, slots, sums
+):
+    """Add the leaves that a block of rows reaches in all trees."""
+    slots_at = skip_to_line(slots)
+    for r in range(np.uint64(BLOCK)):
+        slots[slots_at + r] = 0
+    encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
+    _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums)
+
+
 @kernel
 def forest_quantized(
     x,
@@ -352,9 +358,7 @@ def forest_quantized(
                WALKED_TREES-th time levels of the deepest of so many trees. Targets ascend where leaves are one number
     """
     n_rows, block = np.uint64(x.shape[0]), np.uint64(BLOCK)
-    codes_at, slots_at = skip_to_line(codes), skip_to_line(slots)
-    for r in range(block):
-        slots[slots_at + r] = 0
+    codes_at = skip_to_line(codes)
     top = np.uint64(0)
     while top < n_rows:
         rows = min(block, n_rows - top)
@@ -366,8 +370,9 @@ def forest_quantized(
                 row_codes(x, top + r, group, cuts, plane, sets, answer, codes, codes_at)
                 _add_alone(tree, leaf, step, step_leaf, codes, codes_at, reached, sums, r)
         else:
-            encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
-            _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums)
+            _add_together(
+                x, top, rows, group, cuts, plane, sets, answer, tree, tile, op, leaf, rank, codes, codes_at, slots, sums
+            )
         for r in range(rows):
             for j in range(np.uint64(base.shape[0])):
                 out[top + r, j] = sums[j, r]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.jit._compile import kernel, scalar
+from inferir.kernels.jit._compile import apart, kernel, scalar
 from inferir.kernels.jit._simd import mark, skip_to_line
 from inferir.kernels.jit.tree_quantized import BLOCK, add_four_leaves, add_leaf, encode, row_codes
 
@@ -80,6 +80,19 @@ def _add_alone(level, split_begin, leaf_begin, leaf_value, codes, codes_at, sums
     sums[0, r] = total
 
 
+@apart
+def _add_together(
+    x, top, rows, group, cuts, plane, sets, answer, level, split_begin, leaf_begin, leaf_value, rank, codes, codes_at,
+    numbers, sums,
+):  # fmt: skip
+    """Add the leaves that a block of rows reaches in all trees."""
+    numbers_at = skip_to_line(numbers)
+    for r in range(np.uint64(BLOCK)):
+        numbers[numbers_at + r] = 0
+    encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
+    _evaluate(level, split_begin, leaf_begin, leaf_value, rows, codes, codes_at, numbers, numbers_at, sums)
+
+
 @kernel
 def oblivious_quantized(
     x,
@@ -107,9 +120,7 @@ def oblivious_quantized(
     most `few` rows is answered row by row.
     """
     n_rows, width = np.uint64(x.shape[0]), np.uint64(base.shape[0])
-    codes_at, numbers_at = skip_to_line(codes), skip_to_line(numbers)
-    for r in range(np.uint64(BLOCK)):
-        numbers[numbers_at + r] = 0
+    codes_at = skip_to_line(codes)
     top = np.uint64(0)
     while top < n_rows:
         rows = min(np.uint64(BLOCK), n_rows - top)
@@ -121,8 +132,10 @@ def oblivious_quantized(
                 row_codes(x, top + r, group, cuts, plane, sets, answer, codes, codes_at)
                 _add_alone(level, split_begin, leaf_begin, leaf_value, codes, codes_at, sums, r)
         else:
-            encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
-            _evaluate(level, split_begin, leaf_begin, leaf_value, rows, codes, codes_at, numbers, numbers_at, sums)
+            _add_together(
+                x, top, rows, group, cuts, plane, sets, answer, level, split_begin, leaf_begin, leaf_value, rank, codes,
+                codes_at, numbers, sums,
+            )  # fmt: skip
         for r in range(rows):
             for j in range(width):
                 out[top + r, j] = sums[j, r] * scale + base[j]
