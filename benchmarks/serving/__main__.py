@@ -1,6 +1,6 @@
 """The scenarios: `python -m benchmarks.serving [--seconds 10] [--only NAME ...] [--json FILE]`.
 
-    closed          one core, 16 connections, as fast as answers come; FastAPI takes turns with us, if it is installed
+    closed          one core, 16 connections, as fast as answers come; rivals take turns with us (README.md)
     open            5,000 requests a second, evenly spaced, over 64 connections
     batch           batches of 32, 200 a second
     kernel          what part of the CPU time of a binary batch of 1,000 rows is the kernel's
@@ -87,8 +87,9 @@ def run(coroutine: Any) -> Any:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
-def single() -> bytes:
-    return post("/predict", json.dumps({"features": features()[0]}).encode())
+def single(server: str = "inferir") -> bytes:
+    path, row = servers.body(server)
+    return post(path, json.dumps(row).encode())
 
 
 def closed(ours: Path, theirs: Path, seconds: float) -> Any:
@@ -99,11 +100,12 @@ def closed(ours: Path, theirs: Path, seconds: float) -> Any:
         for name in ("inferir", *rivals):
             opened = servers.ours(ours, PORT) if name == "inferir" else servers.rival(name, theirs, PORT)
             with opened as server:
-                run(closed_loop(PORT, single(), connections=16, seconds=1.0))
+                run(closed_loop(PORT, single(name), connections=16, seconds=1.0))
                 before_s = server.cpu_s()
-                result = run(closed_loop(PORT, single(), connections=16, seconds=seconds / _ROUNDS))
+                result = run(closed_loop(PORT, single(name), connections=16, seconds=seconds / _ROUNDS))
                 plain = result.plain()
-                plain["cpu_us_per_request"] = round((server.cpu_s() - before_s) / len(result.seconds) * 1e6, 1)
+                if used_s := server.cpu_s() - before_s:  # nothing: its workers are not of its session
+                    plain["cpu_us_per_request"] = round(used_s / len(result.seconds) * 1e6, 1)
             if name not in best or plain["requests_per_s"] > best[name]["requests_per_s"]:
                 best[name] = plain
     return best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import json
 import os
 import subprocess
@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,37 @@ import numpy as np
 
 COLUMNS, TREES, DEPTH = 28, 100, 6
 
-#: Name -> the package that a rival needs, and how it is started. PORT and MODEL are put in.
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another server: what it imports, how it is started, what it is asked.
+
+    `command` follows a Python, which is this one or that of the environment in the variable INFERIR_RIVAL_<NAME>; PORT
+    and MODEL are put in. `wrap` makes the body of a request from a row.
+    """
+
+    package: str
+    command: tuple[str, ...]
+    path: str = "/predict"
+    wrap: Callable[[list[float]], object] = lambda row: {"features": row}
+
+
+def _infer_request(row: list[float]) -> object:
+    """As the Open Inference Protocol has it."""
+    return {"inputs": [{"name": "x", "shape": [1, len(row)], "datatype": "FP32", "data": row}]}
+
+
 RIVALS = {
-    "fastapi": ("fastapi", [sys.executable, "-m", "benchmarks.serving.rivals.fastapi_xgboost", "PORT", "MODEL"]),
+    "fastapi": Rival("fastapi", ("-m", "benchmarks.serving.rivals.fastapi_xgboost", "PORT", "MODEL")),
+    "mlserver": Rival(
+        "mlserver_xgboost",
+        (str(HERE / "rivals" / "mlserver_xgboost_model.py"), "PORT", "MODEL"),
+        "/v2/models/model/infer",
+        _infer_request,
+    ),
+    "bentoml": Rival("bentoml", (str(HERE / "rivals" / "bentoml_xgboost.py"), "PORT", "MODEL")),
 }
 
 
@@ -35,9 +63,14 @@ class Server:
     pid: int
 
     def cpu_s(self) -> float:
-        """CPU time used so far, of the process and its threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU time used so far, of the process, its threads and its children: all of its session."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self.pid:
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> int:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -64,8 +97,22 @@ def features(rows: int = 1) -> list[list[float]]:
     return made
 
 
+def python(name: str) -> str:
+    """The Python that has a rival."""
+    folder = os.environ.get(f"INFERIR_RIVAL_{name.upper()}")
+    return str(Path(folder) / "bin" / "python") if folder else sys.executable
+
+
 def installed(name: str) -> bool:
-    return importlib.util.find_spec(RIVALS[name][0]) is not None
+    code = f"import sys, importlib.util as u; sys.exit(u.find_spec({RIVALS[name].package!r}) is None)"
+    return subprocess.run([python(name), "-c", code], check=False).returncode == 0
+
+
+def body(name: str) -> tuple[str, object]:
+    """Path and body of a request for one row."""
+    if name not in RIVALS:
+        return "/predict", {"features": features()[0]}
+    return RIVALS[name].path, RIVALS[name].wrap(features()[0])
 
 
 @contextmanager
@@ -79,29 +126,30 @@ def ours(model: Path, port: int, *options: str, core: int | None = 0) -> Iterato
 @contextmanager
 def rival(name: str, model: Path, port: int, core: int | None = 0) -> Iterator[Server]:
     put = {"PORT": str(port), "MODEL": str(model)}
-    command = [put.get(word, word) for word in RIVALS[name][1]]
+    command = [python(name), *(put.get(word, word) for word in RIVALS[name].command)]
     with started(name, command, port, core) as server:
         yield server
 
 
 @contextmanager
 def started(name: str, command: list[str], port: int, core: int | None) -> Iterator[Server]:
-    """A command that answers POST /predict once it is ready."""
+    """A command that answers one row once it is ready."""
     pin = ["taskset", "-c", str(core)] if core is not None else []
     threads = {"OMP_NUM_THREADS": "1"} if core is not None else {}
-    with subprocess.Popen([*pin, *command], env={**os.environ, **threads}, stderr=subprocess.DEVNULL) as process:
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    with subprocess.Popen([*pin, *command], env={**os.environ, **threads}, **quiet) as process:
         try:
-            _wait(process, port)
+            _wait(process, port, *body(name))
             yield Server(name, port, process.pid)
         finally:
             process.terminate()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, path: str, row: object) -> None:
     end_s = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end_s:
         try:
-            ask(port, "/predict", {"features": features()[0]})
+            ask(port, path, row)
             return
         except urllib.error.HTTPError as error:
             if error.code != 503:  # other models have other columns

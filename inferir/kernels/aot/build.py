@@ -135,7 +135,9 @@ def _kept(cache: Path, inputs: str) -> Iterator[Path]:
 
 def _build_into(entry: Path, inputs: dict[str, Any], targets: Sequence[str]) -> None:
     """Build all in a folder beside `entry`, then rename it: an entry is whole or not there."""
-    with tempfile.TemporaryDirectory(dir=_existing(entry.parent)) as scratch, ThreadPoolExecutor(_PROCESSES) as pool:
+    # All targets at once: of five tasks that are as long, two cores would have one left over.
+    processes = max(_PROCESSES, len(targets))
+    with tempfile.TemporaryDirectory(dir=_existing(entry.parent)) as scratch, ThreadPoolExecutor(processes) as pool:
         work, done = Path(scratch) / "work", Path(scratch) / "done"
         work.mkdir()
         done.mkdir()

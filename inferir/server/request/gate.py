@@ -101,17 +101,12 @@ class Gate:
 
     async def _queued(self, exchange: Exchange) -> Reply:
         """Wait for a turn, at most until the deadline; then on as in `answer`."""
-        try:
-            await self._turn(exchange)
-            reply = exchange.route.handler(exchange)
-            if not isinstance(reply, Reply):
-                reply = await reply
-        except asyncio.CancelledError:
-            self._leave(exchange)
-            raise
-        except Exception as error:
-            reply = self._failed(exchange, error)
-        return self._finish(exchange, reply)
+        return await self._later(exchange, self._in_turn(exchange))
+
+    async def _in_turn(self, exchange: Exchange) -> Reply:
+        await self._turn(exchange)
+        reply = exchange.route.handler(exchange)
+        return reply if isinstance(reply, Reply) else await reply
 
     async def _turn(self, exchange: Exchange) -> None:
         admission = self.admission

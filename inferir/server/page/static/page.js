@@ -62,7 +62,7 @@ function plot(title, series, unit) {
     width: 400,
     height: 220,
     cursor: { drag: { x: false, y: false } },
-    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1e-9)] } },
+    scales: { y: { range: (_, low, high) => [0, high * 1.1 || 1] } }, // nothing but zeros still has an axis to read
     axes: [soft, { ...soft, size: 70, values: (_, ticks) => ticks.map((tick) => `${+tick.toPrecision(3)}${unit}`) }],
     series: [{}, ...series],
   };
