@@ -30,6 +30,7 @@ from inferir.lambda_entry.emulator import Emulator, interpreter_for
 from tests.lambda_entry.conftest import Packaged
 from tests.lambda_entry.parts import TIMEOUT_S, event, runtime_api
 from tests.lambda_entry.test_events import balancer, http_api, kinesis, rest_api, sqs
+from tests.ports import free_port
 
 _TASK = Path("/var/task")
 
@@ -45,11 +46,6 @@ def emulator_path() -> str:
         pytest.skip(f"aws-sam-cli has no emulator for {machine}")
     path.chmod(0o755)
     return str(path)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Rapid:

@@ -15,6 +15,7 @@ import pytest
 
 import inferir
 from inferir.demo import FOLDER
+from tests.ports import free_port
 
 START_S = 60
 
@@ -46,16 +47,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         finally:
             process.terminate()
             process.wait(START_S)
-
-
-def free_port() -> int:
-    """A port that nobody listens on, for a server that cannot say which one it took."""
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

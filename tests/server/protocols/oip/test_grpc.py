@@ -16,7 +16,7 @@ from inferir.demo import FOLDER
 from inferir.errors import BackendError, FileAccessError, InvalidInputError
 from inferir.server.protocols.oip import grpc as oip_grpc
 from inferir.server.request.auth import Keys, parse_keys
-from tests.server.clients.conftest import free_port
+from tests.ports import free_port
 from tests.server.serving import serving
 
 grpc = pytest.importorskip("grpc", reason="needs grpcio: pip install inferir[grpc]")
