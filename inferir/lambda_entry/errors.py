@@ -17,6 +17,7 @@ from inferir.errors import InferirError
 
 __all__ = [
     "DeadlineError",
+    "LambdaContextUnmarshalError",
     "NotAllowedError",
     "NotFoundError",
     "RequestError",
@@ -63,6 +64,10 @@ class UnmarshalError(Exception):
     """An event that is no JSON: it never reaches the function."""
 
 
+class LambdaContextUnmarshalError(Exception):
+    """A client's context or identity, which come in headers, that is no JSON."""
+
+
 def status_of(error: BaseException) -> int:
     """The HTTP status of an error."""
     if isinstance(error, RequestError):
@@ -72,8 +77,8 @@ def status_of(error: BaseException) -> int:
 
 def wire_type(error: BaseException) -> str:
     """The type by which Lambda calls an error: Function.DimensionMismatch for E003, stable as its code is."""
-    if isinstance(error, UnmarshalError):
-        return "Runtime.UnmarshalError"
+    if isinstance(error, UnmarshalError | LambdaContextUnmarshalError):
+        return f"Runtime.{type(error).__name__}"
     if isinstance(error, InferirError):
         word = error.name
     elif isinstance(error, RequestError):

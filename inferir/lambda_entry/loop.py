@@ -7,7 +7,7 @@ from time import sleep
 
 from inferir.lambda_entry import jsontext, protocol
 from inferir.lambda_entry.client import ConnectionLostError
-from inferir.lambda_entry.errors import UnmarshalError, stack_of, wire_type
+from inferir.lambda_entry.errors import LambdaContextUnmarshalError, UnmarshalError, stack_of, wire_type
 from inferir.lambda_entry.protocol import MAX_RESPONSE_BYTES, Invocation
 
 TYPE_CHECKING = False
@@ -44,6 +44,10 @@ def run(connection: Connection, function: Function) -> NoReturn:
         sleep(0.1 * refusals)
 
 
+#: What may come with an event and is JSON, as AWS's runtimes hold it to. No model asks for it.
+_CONTEXTS = ("lambda-runtime-client-context", "lambda-runtime-cognito-identity")
+
+
 def answer(connection: Connection, function: Function, event: Invocation) -> None:
     """Answer one event: with a response, or with an error if there is none. Never with both."""
     host = connection.host
@@ -72,6 +76,12 @@ def _response(function: Function, event: Invocation) -> Any:
         value = jsontext.loads(event.body)
     except ValueError as error:
         raise UnmarshalError(str(error)) from None
+    for name in _CONTEXTS:
+        if text := event.headers.get(name):
+            try:
+                jsontext.loads(text)
+            except ValueError as error:
+                raise LambdaContextUnmarshalError(f"header {name}: {error}") from None
     value = function.respond(value, event)
     return value if hasattr(value, "content_type") else jsontext.dumps(value)
 

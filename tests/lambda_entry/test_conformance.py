@@ -198,11 +198,14 @@ def test_08_trace_deadline_and_what_else_comes_with_an_event(monkeypatch: pytest
         event(ONE, Lambda_Runtime_Trace_Id=trace),
         event(ONE),
         event(ONE, "late", Lambda_Runtime_Deadline_Ms="1"),
-        event({"features": [1]}, Lambda_Runtime_Trace_Id=trace, Lambda_Runtime_Client_Context="{no json"),
+        event(ONE, "odd", Lambda_Runtime_Client_Context="{no json"),
+        event({"features": [1]}, Lambda_Runtime_Trace_Id=trace, Lambda_Runtime_Client_Context='{"custom": {}}'),
     ) as api:
         run_loop(api, make_function(Tracing(), log))
         assert traces == [trace, None]
-        late = api.posted[2]
+        late, odd, wrong = api.posted[2:]
+        assert wrong.headers["lambda-runtime-function-error-type"] == "Function.DimensionMismatch"
+        assert odd.headers["lambda-runtime-function-error-type"] == "Runtime.LambdaContextUnmarshalError"
         assert late.headers["lambda-runtime-function-error-type"] == "Function.DeadlineExceeded"
     assert log.written[-2]["xray_trace_id"] == "1-5bef4de7-ad49b0e87f6ef6c87fc2e700"
     invocation = protocol.Invocation({"lambda-runtime-aws-request-id": "r", "lambda-runtime-deadline-ms": "5"}, b"")
