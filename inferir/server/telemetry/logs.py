@@ -5,7 +5,8 @@
      "trace_id": "..."}
 
 Records are gathered on the event loop and written by a thread, so that a log that nobody reads stops no request. At
-most BACKLOG records wait; those that come then are counted and dropped.
+most BACKLOG records wait; those that come then are counted and dropped. The end of the server waits CLOSE_S for the
+thread, no longer.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = ["JsonFormatter", "JsonLog"]
 
 BACKLOG = 20_000
 FLUSH_S = 0.1
+CLOSE_S = 5.0
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -39,12 +41,16 @@ class JsonLog(NoStart):
 
     stream   takes the lines, as bytes.
     dropped  is called with the number of records that could not be written.
+    close_s  seconds that `close` gives to what is left.
     """
 
-    def __init__(self, stream: IO[bytes], requests: bool, dropped: Callable[[int], None]) -> None:
+    def __init__(
+        self, stream: IO[bytes], requests: bool, dropped: Callable[[int], None], close_s: float = CLOSE_S
+    ) -> None:
         self._stream = stream
         self._requests = requests
         self._dropped = dropped
+        self._close_s = close_s
         self._records: deque[tuple[float, Any]] = deque()
         self._wake = threading.Event()
         self._ended = False
@@ -82,10 +88,10 @@ class JsonLog(NoStart):
         self._event("model_unloaded", model=model, version=version, reason=reason)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is left; a stream that takes nothing is given up."""
         self._ended = True
         self._wake.set()
-        self._thread.join()
+        self._thread.join(self._close_s)
 
     def _event(self, event: str, level: str = "info", **fields: Any) -> None:
         self._put({"level": level, "event": event, **fields})
