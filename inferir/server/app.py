@@ -37,6 +37,7 @@ from inferir.server.request.admission import Admission, FixedLimit, Limit
 from inferir.server.request.auth import Keys
 from inferir.server.request.connection import HttpServer
 from inferir.server.request.gate import Gate
+from inferir.server.request.listener import Listener
 from inferir.server.request.routes import Route, Router
 from inferir.server.settings import Settings, default_concurrency
 
@@ -54,8 +55,8 @@ _SWITCH_INTERVAL_S = 0.0005
 #: Objects made and not yet freed, after which the collector looks for cycles; Python's own 700 come with each request.
 _GC_THRESHOLD = 20_000
 
-#: After the port is closed, connections that are busy are looked at this often, until they are idle.
-_DRAIN_STEP_S = 0.02
+#: After the port is closed, connections that are busy are looked at this often, until they were idle so many times.
+_DRAIN_STEP_S, _IDLE_STEPS = 0.02, 5
 
 
 class App:
@@ -99,7 +100,7 @@ class App:
         self._keys = keys
         self._grpc: GrpcServer | None = None
         self._runner: web.ServerRunner | None = None
-        self._sites: dict[int, list[web.SockSite]] = {}
+        self._listeners: dict[int, list[Listener]] = {}
 
     @property
     def loaded(self) -> bool:
@@ -154,23 +155,22 @@ class App:
             self._runner = web.ServerRunner(server, shutdown_timeout=self.settings.shutdown_s)
             await self._runner.setup()
             self._grpc = await grpc.start(self.parts, self._keys)
-        on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-        copies = [one.dup() for one in sockets for _ in range(_UVLOOP_ACCEPTS - 1)] if on_uvloop else []
-        for each in (*sockets, *copies):
-            site = web.SockSite(self._runner, each, ssl_context=context, backlog=_BACKLOG)
-            await site.start()
-            self._sites.setdefault(key, []).append(site)
+        assert self._runner.server is not None
+        for each in sockets:
+            listener = Listener(each, self._runner.server, context)
+            listener.start()
+            self._listeners.setdefault(key, []).append(listener)
 
     async def release(self, key: int) -> None:
         """Take no more connections at the sockets of `key`. Those that were taken stay."""
-        for site in self._sites.pop(key, []):
-            await site.stop()
+        for listener in self._listeners.pop(key, []):
+            await listener.stop()
 
     async def stop(self) -> None:
         """Stop as the head of this file says. Whoever is connected gets the answer to what was sent."""
         self.admission.draining = True
         if self._runner is not None:
-            for key in list(self._sites):
+            for key in list(self._listeners):
                 await self.release(key)
             if self._grpc is not None:
                 await self._grpc.stop(self.settings.shutdown_s)
@@ -193,13 +193,6 @@ class App:
             idle_steps = 0 if server.busy() else idle_steps + 1
 
 
-#: Connections that wait to be accepted: the kernel takes the smaller of this and its own limit.
-_BACKLOG = 4096
-
-#: uvloop takes one connection from a listening socket in each round of the loop. With a few hundred busy connections a
-#: round takes so long that others would wait for seconds: so it has this many copies of each socket.
-_UVLOOP_ACCEPTS = 16
-_IDLE_STEPS = 5
 
 
 def api_routes(parts: Parts) -> list[Route]:

@@ -1,5 +1,6 @@
 """The way of a request, from its bytes to its handler and back.
 
+listener.py     connections are taken
 connection.py   aiohttp's connection, with a short way for requests that are whole when they come
 exchange.py     one request, and what became of it
 gate.py         everything that every request passes: the files below, in this order

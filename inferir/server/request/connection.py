@@ -137,6 +137,9 @@ class Connection(RequestHandler):
             transport.abort()
             return
         super().connection_made(transport)
+        # uvloop gathers what is written until its round ends, unless that is more than the limit. At once, the client
+        # has its answer while others are answered, and its bytes are still in the cache.
+        transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()

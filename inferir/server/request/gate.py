@@ -80,7 +80,7 @@ class Gate:
             exchange.deadline_s = deadline_of(exchange.headers, exchange.started_s, self._timeout_s)
             if route.admitted:
                 if not self.admission.try_enter():
-                    return self._queued(exchange)
+                    return self._later(exchange, self._in_turn(exchange, self._enqueue()))
                 exchange.admitted_s = monotonic()
             reply = route.handler(exchange)
         except Exception as error:
@@ -99,47 +99,39 @@ class Gate:
             reply = self._failed(exchange, error)
         return self._finish(exchange, reply)
 
-    async def _queued(self, exchange: Exchange) -> Reply:
-        """Wait for a turn, at most until the deadline; then on as in `answer`."""
-        return await self._later(exchange, self._in_turn(exchange))
+    def _enqueue(self) -> _Turn:
+        """A place in the queue, taken at once. Raises OverloadError: to be refused costs no task either."""
+        if reason := self.admission.refuse():
+            raise OverloadError(reason)
+        turn = _Turn(asyncio.get_running_loop().create_future(), monotonic())
+        self.admission.wait(turn.enter)
+        return turn
 
-    async def _in_turn(self, exchange: Exchange) -> Reply:
-        await self._turn(exchange)
+    async def _in_turn(self, exchange: Exchange, turn: _Turn) -> Reply:
+        """Wait for a turn, at most until the deadline; then on as in `answer`."""
+        await self._wait(exchange, turn)
         reply = exchange.route.handler(exchange)
         return reply if isinstance(reply, Reply) else await reply
 
-    async def _turn(self, exchange: Exchange) -> None:
-        admission = self.admission
-        reason = admission.refuse()
-        if reason:
-            raise OverloadError(reason)
+    async def _wait(self, exchange: Exchange, turn: _Turn) -> None:
+        admission, admitted = self.admission, turn.admitted
         loop = asyncio.get_running_loop()
-        admitted: asyncio.Future[bool] = loop.create_future()
-
-        def enter() -> bool:
-            if admitted.done():
-                return False
-            admitted.set_result(True)
-            return True
-
-        queued_s = monotonic()
-        admission.wait(enter)
-        expiry = loop.call_at(loop.time() + exchange.deadline_s - queued_s, _expire, admitted)
+        expiry = loop.call_at(loop.time() + exchange.deadline_s - monotonic(), _expire, admitted)
         try:
             if not await admitted:
-                admission.give_up(enter)
+                admission.give_up(turn.enter)
                 raise DeadlineError(EXPIRED, "the deadline passed while the request waited for its turn")
         except asyncio.CancelledError:
             if admitted.cancelled():
-                admission.give_up(enter)
+                admission.give_up(turn.enter)
             elif admitted.result():  # the turn came, and nobody is there to take it
                 admission.leave(0.0)
             else:
-                admission.give_up(enter)
+                admission.give_up(turn.enter)
             raise
         finally:
             expiry.cancel()
-            exchange.stages[QUEUE] += monotonic() - queued_s
+            exchange.stages[QUEUE] += monotonic() - turn.since_s
         exchange.admitted_s = monotonic()
 
     def _failed(self, exchange: Exchange, error: Exception) -> Reply:
@@ -163,6 +155,23 @@ class Gate:
             seconds = (exchange.ended_s or monotonic()) - exchange.admitted_s
             exchange.admitted_s = 0.0
             self.admission.leave(seconds)
+
+
+class _Turn:
+    """A place in the queue: whether its turn came, or False where the deadline came first; and since when."""
+
+    __slots__ = ("admitted", "since_s")
+
+    def __init__(self, admitted: asyncio.Future[bool], since_s: float) -> None:
+        self.admitted = admitted
+        self.since_s = since_s
+
+    def enter(self) -> bool:
+        """Its turn comes. Whether somebody is there to take it."""
+        if self.admitted.done():
+            return False
+        self.admitted.set_result(True)
+        return True
 
 
 def _expire(admitted: asyncio.Future[bool]) -> None:
