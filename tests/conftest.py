@@ -5,12 +5,19 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from inferir import kernels
 
-settings.register_profile("inferir", deadline=None)
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
+
+settings.register_profile("inferir", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # The gate tries the same examples every time, so that what it says of a change is about the change. New examples are
 # tried whenever tests run without it.
@@ -23,7 +30,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backend", choices=kernels.BACKENDS, help='what "auto" means (INFERIR_CPU_LEVEL: which level)')
 
 
+#: Variables that a developer has set for other programs: they would change what ours say, or whom tests ask.
+_FOREIGN = ("http_proxy", "https_proxy", "all_proxy", "force_color", "no_color", "clicolor_force")
+
+#: Open files: tests hold hundreds of connections, both ends of each in one process. Elsewhere 1024 may be the limit.
+_OPEN_FILES = 4096
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if name.lower() in _FOREIGN]:
+        del os.environ[name]
+    os.environ["COLUMNS"] = "80"  # as where there is no terminal
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if chosen := config.getoption("backend"):
         kernels.BACKENDS = (chosen, *(name for name in kernels.BACKENDS if name != chosen))
 

@@ -8,14 +8,15 @@ import sys
 
 import pytest
 
-_TIMEOUT_S = 60
+from tests.patience import PATIENCE_S
+
 _HEAVY = ("numpy", "numba", "nanoarrow", "pyarrow", "pandas", "click", "rich", "sklearn", "xgboost", "cryptography")
 
 
 def _imported(statement: str) -> set[str]:
     """Which of the heavy packages are there after a statement, in a new process."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(set({_HEAVY!r}) & set(sys.modules))))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -37,9 +38,10 @@ def test_an_import_loads_no_more_than_it_needs(statement: str, loads: set[str]) 
 
 
 def test_importing_the_package_is_quick() -> None:
-    """Our part of it: the time is that of all modules that `python -c pass` has not, and the bound is generous."""
-    command = [sys.executable, "-X", "importtime", "-c", "import inferir"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
-    line = next(line for line in done.stderr.splitlines() if line.endswith("| inferir"))
-    cumulative_us = int(line.split("|")[1])
-    assert cumulative_us < 50_000
+    """Time of the processor, in the best of a few processes: what else the machine does is not counted."""
+    code = "import time; began = time.process_time(); import inferir; print(time.process_time() - began)"
+    command = [sys.executable, "-c", code]
+    done = [
+        subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout for _ in range(5)
+    ]
+    assert min(map(float, done)) < 0.05

@@ -33,6 +33,7 @@ from inferir.errors import (
 )
 from inferir.kernels import available
 from tests.parity import assert_bits
+from tests.patience import PATIENCE_S
 
 ROWS, LABELS = load_wine(return_X_y=True)
 NAMES = [f"column {i}" for i in range(13)]
@@ -195,7 +196,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_has_threads_of_its_own(linear: inferir.Model, tmp_path: Path) -> None:
     linear.save(tmp_path / "model.apr")
-    subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "model.apr")], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", _FORK, str(tmp_path / "model.apr")], check=True, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from inferir.errors import (
 from inferir.formats.spec import ColumnSpec
 from inferir.payload import Options, Request
 from inferir.rows.plain import PlainColumns
+from tests.patience import PATIENCE_S
 
 COLUMNS = PlainColumns((ColumnSpec("age"), ColumnSpec("colour", "category", ("red", "blue"))))
 ABOUT: dict[str, Any] = {"name": "churn", "version": "1.2.0", "latency_ms": 0.25, "request_id": "r-1"}
@@ -216,6 +217,8 @@ def test_the_body_of_an_error(error: BaseException, body: tuple[str, str, str]) 
 
 def test_nothing_dear_is_imported() -> None:
     code = "import sys; before = {*sys.modules}; import inferir.payload; print(*{*sys.modules} - before)"
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
     ours = {"inferir", "inferir.errors", "inferir.payload", "inferir.rows", "inferir.rows.plain"}
     assert set(done.stdout.split()) <= ours | {"__future__", "_struct"}

@@ -19,11 +19,10 @@ from inferir.cli import COMMANDS, _Commands, commands
 from inferir.cli import inspect as inspect_module
 from inferir.cli._errors import EXIT_CODES
 from tests.cli.conftest import Case
+from tests.patience import PATIENCE_S
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[bytes]"]
-
-_TIMEOUT_S = 60
 
 
 def _loaded(name: str) -> click.Command:
@@ -144,7 +143,7 @@ def test_help_imports_neither_numpy_nor_numba_nor_rich() -> None:
         "except SystemExit: pass\n"
         "print(*sorted({'numpy', 'numba', 'rich', 'pyarrow', 'sklearn'} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert done.stderr == "\n"
     assert done.stdout.startswith("Usage: inferir")
 
@@ -155,7 +154,7 @@ def test_a_reader_that_stops_reading_is_no_error(forest: Case, start: Start) -> 
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
-    assert process.wait(_TIMEOUT_S) == 141
+    assert process.wait(PATIENCE_S) == 141
     assert process.stderr.read() == b""
 
 
@@ -170,5 +169,5 @@ def test_ctrl_c_ends_it_without_a_traceback(forest: Case, start: Start) -> None:
     process.stdin.flush()
     assert process.stdout.read(1) == b"p"  # it runs, and waits for more
     process.send_signal(signal.SIGINT)
-    assert process.wait(_TIMEOUT_S) == 130
+    assert process.wait(PATIENCE_S) == 130
     assert process.stderr.read() == b"interrupted\n"

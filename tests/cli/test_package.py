@@ -42,7 +42,7 @@ def test_a_zip_answers_as_the_estimator_does(zipped: Path, forest: Case, run: Ru
     said = json.loads(result.stdout)
     assert [entry["prediction"] for entry in said["predictions"]] == forest.estimator.predict(forest.rows).tolist()
     assert (said["model_id"], said["model_version"]) == ("forest", "1")
-    assert re.search(r"first answer after [\d.]+ m?s; 2 more, the fastest after [\d.]+ [um]s", result.stderr)
+    assert re.search(r"first answer after [\d.]+ m?s; 2 more, the fastest after [\d.]+ [um]?s", result.stderr)
 
 
 def test_categories_survive_the_package(pipeline: Case, run: Run, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import pytest
 from inferir.datafiles import FORMATS, format_of, open_rows, open_writer
 from inferir.errors import DimensionError, FileAccessError, InvalidInputError
 from inferir.formats.spec import ColumnSpec
+from tests.patience import PATIENCE_S
 
 COLUMNS = (ColumnSpec("a"), ColumnSpec("b"))
 TEXT_FORMATS = ["csv", "json", "jsonl"]
@@ -296,7 +297,7 @@ def test_without_pyarrow(tmp_path: Path) -> None:
             raise AssertionError("no error")
     """
     completed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert completed.returncode == 0, completed.stderr
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.csv", "x.parquet"]

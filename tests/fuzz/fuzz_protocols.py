@@ -28,7 +28,7 @@ from inferir.demo import FOLDER
 from inferir.server.request.replies import Reply
 from tests.server.serving import serving
 
-ANSWER_S = 20.0
+ANSWER_S = 120.0
 
 ALLOWED = {200, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 415, 417, 426, 431, 501, 503, 504, 505}
 

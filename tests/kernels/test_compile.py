@@ -20,6 +20,7 @@ import inferir
 from inferir.kernels.jit import _compile
 from inferir.kernels.signatures import KERNELS
 from tests.kernels.twins import INTERPRETED
+from tests.patience import PATIENCE_S
 
 compiled_only = pytest.mark.skipif(INTERPRETED, reason="about compilation, which NUMBA_DISABLE_JIT turns off")
 
@@ -58,7 +59,7 @@ def start(package: Path, **environ: str) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str]) -> tuple[Any, str]:
     """How often it found its kernel in the cache, and the cache's folder; that it answered right is checked."""
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=10 * PATIENCE_S)
     assert process.returncode == 0, stderr
     answer, hits, folder = json.loads(stdout)
     assert answer == ANSWER

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +21,7 @@ from inferir.lambda_entry.function import Function
 from inferir.lambda_entry.handler import LambdaHandler
 from inferir.lambda_entry.logs import Logger
 from inferir.lambda_entry.settings import Settings
-
-TIMEOUT_S = 20
+from tests.patience import PATIENCE_S
 
 
 class Line:
@@ -92,7 +92,7 @@ def event(body: bytes | Any, request_id: str = "r-1", **headers: str) -> bytes:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = {
         "Lambda-Runtime-Aws-Request-Id": request_id,
-        "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + 30_000),
+        "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + 900_000),
         "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-central-1:1:function:f",
         "Content-Type": "application/json",
         **{name.replace("_", "-"): value for name, value in headers.items()},
@@ -112,11 +112,19 @@ class RuntimeApi:
     """Speaks HTTP on a port of its own. `events` answer `next`, one after the other; then 403, at which a runtime ends.
 
     `reply(posted)` says what is answered to anything else; by default 202. Unless it `ends`, `next` then waits for
-    ever instead.
+    ever instead. `asking`: how many connections must have asked before the first event is given, the second, ...
     """
 
-    def __init__(self, events: list[bytes], reply: Callable[[Posted], bytes] | None = None, ends: bool = True) -> None:
+    def __init__(
+        self,
+        events: list[bytes],
+        reply: Callable[[Posted], bytes] | None = None,
+        ends: bool = True,
+        asking: Sequence[int] = (),
+    ) -> None:
         self.events, self.ends = list(events), ends
+        self._asking = list(asking)
+        self._given = threading.Condition()
         self.reply = reply or (lambda posted: ACCEPTED)
         self.posted: list[Posted] = []
         self.asked: list[Posted] = []
@@ -143,11 +151,11 @@ class RuntimeApi:
                     if request is None:
                         return
                     if request.method == "GET" and request.path.endswith("/invocation/next"):
-                        self.asked.append(request)
-                        if not self.events and not self.ends:
+                        answer = self._next(request)
+                        if not answer and not self.ends:
                             connection.recv(1)
                             return
-                        answer = self.events.pop(0) if self.events else status(403)
+                        answer = answer or status(403)
                     else:
                         self.posted.append(request)
                         answer = self.reply(request)
@@ -159,7 +167,29 @@ class RuntimeApi:
                 except OSError:
                     return
 
+    def _next(self, request: Posted) -> bytes:
+        """The next event, when it is its time; b"" where there is none any more."""
+        with self._given:
+            self.asked.append(request)
+            self._given.notify_all()
+            self._given.wait_for(
+                lambda: not self._asking or len({asked.connection for asked in self.asked}) >= self._asking[0],
+                PATIENCE_S,
+            )
+            if self._asking:
+                del self._asking[0]
+            return self.events.pop(0) if self.events else b""
+
+    def wait_posted(self, count: int) -> None:
+        """Wait until so many requests were made that are not for events."""
+        end_s = time.monotonic() + PATIENCE_S
+        while len(self.posted) < count:
+            assert time.monotonic() < end_s, f"expected {count}, got {self.posted}"
+            time.sleep(0.01)
+
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # `accept` in the other thread ends; by `close` it would not
         self._server.close()
 
 
@@ -194,9 +224,12 @@ def read_request(connection: socket.socket, data: bytes, number: int) -> tuple[P
 
 @contextmanager
 def runtime_api(
-    *events: bytes, reply: Callable[[Posted], bytes] | None = None, ends: bool = True
+    *events: bytes,
+    reply: Callable[[Posted], bytes] | None = None,
+    ends: bool = True,
+    asking: Sequence[int] = (),
 ) -> Iterator[RuntimeApi]:
-    api = RuntimeApi(list(events), reply, ends)
+    api = RuntimeApi(list(events), reply, ends, asking)
     try:
         yield api
     finally:

@@ -28,8 +28,9 @@ import pytest
 
 from inferir.lambda_entry.emulator import Emulator, interpreter_for
 from tests.lambda_entry.conftest import Packaged
-from tests.lambda_entry.parts import TIMEOUT_S, event, runtime_api
+from tests.lambda_entry.parts import event, runtime_api
 from tests.lambda_entry.test_events import balancer, http_api, kinesis, rest_api, sqs
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 _TASK = Path("/var/task")
@@ -58,7 +59,7 @@ class Rapid:
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
         request = urllib.request.Request(self.url, data, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return json.loads(error.read())
@@ -69,22 +70,26 @@ def rapid(command: list[str], log: Path, **environ: str) -> Iterator[Rapid]:
     port, api_port = free_port(), free_port()
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     addresses += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
-    variables = {**os.environ, "AWS_LAMBDA_FUNCTION_TIMEOUT": "10", **environ}
+    variables = {**os.environ, "AWS_LAMBDA_FUNCTION_TIMEOUT": "300", **environ}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [emulator_path(), *addresses, *command], env=variables, stdout=output, stderr=output, cwd="/"
         )
     try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        end_s = time.monotonic() + PATIENCE_S
+        while not answers(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end_s, log.read_text()
             time.sleep(0.02)
         yield Rapid(port)
     finally:
         process.terminate()
-        process.wait(TIMEOUT_S)
+        process.wait(PATIENCE_S)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def same(ours: Any, theirs: Any) -> bool:
@@ -200,7 +205,7 @@ def test_two_loops_under_aws_s_emulator_in_managed_instances_mode(packaged: Pack
 
             def ask() -> None:
                 said = {"errorType": "Runtime.Unavailable"}  # until the second loop has asked for its first event
-                deadline = time.monotonic() + TIMEOUT_S
+                deadline = time.monotonic() + PATIENCE_S
                 while said.get("errorType") == "Runtime.Unavailable" and time.monotonic() < deadline:
                     said = function.invoke({"features": row})
                 answers.append(said)
@@ -209,7 +214,7 @@ def test_two_loops_under_aws_s_emulator_in_managed_instances_mode(packaged: Pack
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(TIMEOUT_S)
+                thread.join(PATIENCE_S)
             ask()  # and once more, by whichever loop is free
         assert [said.get("prediction") for said in answers] == [packaged.forest.predict([row])[0]] * 3, log.read_text()
     finally:
@@ -233,7 +238,7 @@ def test_awslambdaric_given_the_same_events_gives_the_same_answers(packaged: Pac
     ):
         with runtime_api(*bodies) as api:
             process = subprocess.run(
-                command, env={**environ, "AWS_LAMBDA_RUNTIME_API": api.host}, timeout=TIMEOUT_S, check=False,
+                command, env={**environ, "AWS_LAMBDA_RUNTIME_API": api.host}, timeout=PATIENCE_S, check=False,
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/",
             )  # fmt: skip
             assert len(api.posted) >= len(asked), process.stderr
@@ -261,7 +266,7 @@ def test_our_own_emulator(packaged: Packaged, tmp_path: Path) -> None:
                 outcome = function.invoke(json.dumps({"features": row.tolist()}).encode())
                 assert not outcome.error
                 assert json.loads(outcome.body)["prediction"] == packaged.forest.predict([row])[0]
-                assert 0 < outcome.seconds < TIMEOUT_S
+                assert 0 < outcome.seconds < PATIENCE_S
             assert function.invoke(b"{").error
             many = json.dumps({"instances": packaged.rows[:, :].tolist() * 4})
             outcome = function.invoke(json.dumps(http_api(body=many)).encode())

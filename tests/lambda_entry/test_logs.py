@@ -16,6 +16,7 @@ from inferir.lambda_entry.call import Call
 from inferir.lambda_entry.logs import Logger
 from inferir.lambda_entry.metrics import Counters, emf, prometheus
 from tests.lambda_entry.parts import Line, Lines, make_function
+from tests.patience import PATIENCE_S
 
 ENVIRON = {"AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "POWERTOOLS_SERVICE_NAME": "s"}
 
@@ -162,7 +163,7 @@ def test_lines_and_metrics_have_the_shape_of_powertools() -> None:
     trace = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1"
     environ = {**os.environ, **ENVIRON, "_X_AMZN_TRACE_ID": trace}
     done = subprocess.run(
-        [sys.executable, "-c", POWERTOOLS], env=environ, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", POWERTOOLS], env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     their_line, their_metrics = map(json.loads, done.stdout.splitlines())
 

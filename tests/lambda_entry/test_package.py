@@ -19,7 +19,7 @@ from inferir.kernels.aot import library, manifest
 from inferir.lambda_entry import package as package_module
 from inferir.lambda_entry.package import ARCHITECTURES, RUNTIMES, Options, build
 from tests.lambda_entry.conftest import ARCH, Packaged
-from tests.lambda_entry.parts import TIMEOUT_S
+from tests.patience import PATIENCE_S
 
 TAG = sys.implementation.cache_tag
 
@@ -53,7 +53,7 @@ def test_the_bytes_do_not_depend_on_the_process(packaged: Packaged, tmp_path: Pa
     command += ["--interpreter", sys.executable, "-o", str(made)]
     root = Path(__file__).resolve().parents[2]
     environ = {**os.environ, "PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo"}
-    subprocess.run(command, env=environ, cwd=root, timeout=60, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environ, cwd=root, timeout=PATIENCE_S, check=True, stdout=subprocess.DEVNULL)
     assert made.read_bytes() == packaged.zip.read_bytes()
 
 
@@ -82,7 +82,7 @@ def test_modules_for_aws_s_runtime_are_compiled_one_by_one(packaged: Packaged, t
     code = "import inferir.lambda_entry.handler as h, sys; print(h.__cached__, h.__doc__, '__future__' in sys.modules)"
     environ = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-S", "-c", code]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=True, cwd="/")
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=True, cwd="/")
     cached = tmp_path / f"inferir/lambda_entry/__pycache__/handler.{TAG}.pyc"
     assert done.stdout == f"{cached} None False\n"  # no docstring and no __future__: it came from there
 
@@ -177,7 +177,9 @@ def test_templates_pass_cfn_lint(packaged: Packaged, tmp_path: Path, monkeypatch
     templates = sorted(map(str, tmp_path.glob("*.yaml")))
     assert len(templates) == 3 * 2 * len(RUNTIMES)
     environ = {**os.environ, "AWS_DEFAULT_REGION": "eu-central-1"}
-    done = subprocess.run([linter, *templates], capture_output=True, text=True, timeout=240, check=False, env=environ)
+    done = subprocess.run(
+        [linter, *templates], capture_output=True, text=True, timeout=10 * PATIENCE_S, check=False, env=environ
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -188,7 +190,11 @@ def test_images_pass_hadolint(packaged: Packaged, runtime: str, tmp_path: Path) 
     for _ in range(2):  # a second time into the same folder
         made.write_image(tmp_path / "image")
     done = subprocess.run(
-        [linter, str(tmp_path / "image" / "Dockerfile")], capture_output=True, text=True, timeout=60, check=False
+        [linter, str(tmp_path / "image" / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "image" / "task" / "bootstrap").stat().st_mode & 0o111 == 0o111
@@ -201,10 +207,10 @@ def test_shell_scripts_are_scripts(packaged: Packaged, runtime: str, tmp_path: P
     *_, script = made.write_zip(tmp_path / "model.zip")
     (tmp_path / "bootstrap").write_bytes(made.files["bootstrap"])
     for path in (script, tmp_path / "bootstrap"):
-        subprocess.run(["sh", "-n", str(path)], check=True, timeout=TIMEOUT_S)
+        subprocess.run(["sh", "-n", str(path)], check=True, timeout=PATIENCE_S)
     assert script.stat().st_mode & 0o111 == 0o111
     bare = subprocess.run(
         ["sh", str(tmp_path / "bootstrap"), "/bin/echo"], capture_output=True, text=True, check=False,
-        timeout=TIMEOUT_S, env={"LAMBDA_TASK_ROOT": "/nowhere", "INFERIR_PYTHON": "/bin/echo"},
+        timeout=PATIENCE_S, env={"LAMBDA_TASK_ROOT": "/nowhere", "INFERIR_PYTHON": "/bin/echo"},
     )  # fmt: skip
     assert bare.stdout == "-I -S /nowhere/start.py\n"

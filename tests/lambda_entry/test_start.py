@@ -16,7 +16,8 @@ import pytest
 
 from inferir.lambda_entry.package import MODULES
 from tests.lambda_entry.conftest import ARCH, Packaged
-from tests.lambda_entry.parts import TIMEOUT_S, event, runtime_api
+from tests.lambda_entry.parts import event, runtime_api
+from tests.patience import PATIENCE_S
 
 #: Modules of Inferir that a start does not import: what is rare brings its own.
 RARE = {
@@ -52,7 +53,7 @@ finally:
 def imported(folder: Path, host: str) -> set[str]:
     environ = {"AWS_LAMBDA_RUNTIME_API": host, "LAMBDA_TASK_ROOT": str(folder)}
     command = [sys.executable, "-I", "-S", "-c", LIST, str(folder / "start.py")]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1, done.stderr  # `next` is refused when there are no events
     assert re.search(r"^STARTUP_US=\d+ MODEL_LOAD_US=\d+ WARMUP_US=\d+$", done.stderr, re.MULTILINE)
     assert "expected the next event, got status 403" in done.stdout
@@ -103,7 +104,7 @@ def test_a_start_and_an_answer_read_the_package_alone_and_write_nothing(packaged
     with runtime_api(event({"features": packaged.rows[0].tolist()})) as api:
         environ = {"AWS_LAMBDA_RUNTIME_API": api.host, "LAMBDA_TASK_ROOT": str(folder)}
         command = [sys.executable, "-I", "-S", "-c", OPENED, str(folder / "start.py")]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert [posted.path.rpartition("/")[2] for posted in api.posted] == ["response"]
     opened = ast.literal_eval(done.stdout.splitlines()[-1])
     assert any(what == "ctypes.dlopen" for what, *_ in opened)
@@ -136,7 +137,7 @@ def test_a_model_that_is_none_is_an_init_error_and_exit_code_1(
     with runtime_api(event({"features": packaged.rows[0].tolist()})) as api:
         environ = {"AWS_LAMBDA_RUNTIME_API": api.host, "LAMBDA_TASK_ROOT": str(folder)}
         command = [sys.executable, "-I", "-S", str(folder / "start.py")]
-        done = subprocess.run(command, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(command, env=environ, capture_output=True, timeout=PATIENCE_S, check=False)
         (posted,) = api.posted
         assert not api.asked
     assert done.returncode == 1
@@ -150,7 +151,7 @@ def test_a_processor_without_avx2_is_an_init_error_that_says_what_was_looked_for
         environ = {"AWS_LAMBDA_RUNTIME_API": api.host, "LAMBDA_TASK_ROOT": str(packaged.folder)}
         environ["INFERIR_CPU_LEVEL"] = "v2"
         command = [sys.executable, "-I", "-S", str(packaged.folder / "start.py")]
-        done = subprocess.run(command, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(command, env=environ, capture_output=True, timeout=PATIENCE_S, check=False)
         (posted,) = api.posted
     assert done.returncode == 1
     assert posted.headers["lambda-runtime-function-error-type"] == "Function.BackendUnavailable"
@@ -166,7 +167,7 @@ def test_what_is_rare_is_in_the_package_too(packaged: Packaged, name: str) -> No
     )
     command = [sys.executable, "-I", "-S", "-c", code, str(packaged.folder / "start.py")]
     environ = {**os.environ, "LAMBDA_TASK_ROOT": str(packaged.folder)}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert done.stdout == "Bundle\n"
 
 
@@ -175,7 +176,7 @@ def test_imports_of_the_package_alone_are_enough(packaged: Packaged) -> None:
     code = "import inferir" + ".lambda_entry.handler as h; print(h.__file__)"
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, sys.argv[1]); {code}"]
     done = subprocess.run(
-        [*command, str(packaged.folder)], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+        [*command, str(packaged.folder)], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert Path(done.stdout.strip()) == packaged.folder / "inferir/lambda_entry/handler.py"
 
@@ -187,7 +188,7 @@ def test_json_reads_and_writes_without_the_package() -> None:
         "try:\n    loads('[1')\nexcept ValueError as error:\n    print(type(error).__name__)"
     )
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     first, second = done.stdout.splitlines()
     assert first.endswith(" False")

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from inferir.errors import DimensionError, InvalidInputError, UnsupportedModelError
 from inferir.formats.spec import ColumnSpec
 from inferir.rows import Columns
+from tests.patience import PATIENCE_S
 
 
 def numbers(*names: str, named: bool = True) -> Columns:
@@ -245,7 +246,7 @@ def test_any_array_against_astype(matrix: np.ndarray, dtype: str | None, fortran
 def run_alone(code: str) -> None:
     """In a fresh interpreter: what is imported here is imported by this code."""
     completed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert completed.returncode == 0, completed.stderr
 

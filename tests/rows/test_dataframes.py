@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from inferir.errors import DimensionError, InvalidInputError
 from inferir.formats.spec import ColumnSpec
 from inferir.rows import Columns
+from tests.patience import PATIENCE_S
 
 pd = pytest.importorskip("pandas")
 
@@ -191,6 +192,6 @@ def test_without_pyarrow() -> None:
     assert "nanoarrow" not in sys.modules
     """
     completed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert completed.returncode == 0, completed.stderr

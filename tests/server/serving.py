@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -23,8 +24,7 @@ from inferir.server.app import App
 from inferir.server.request.auth import Keys
 from inferir.server.run import open_socket, tls_context
 from inferir.server.settings import Settings
-
-START_S = 60
+from tests.patience import PATIENCE_S
 
 
 def linear_spec(*, name: str = "linear", version: str = "1", intercept: float = 0.0, pad_bytes: int = 8) -> ModelSpec:
@@ -98,10 +98,17 @@ class Process:
         """Process ids of workers: children that multiprocessing spawned to run code."""
         found = []
         for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            for pid in map(int, children.read_text().split()):
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            for pid in map(int, _read(children).split()):
+                if b"spawn_main" in _read(Path(f"/proc/{pid}/cmdline")):
                     found.append(pid)
         return found
+
+
+def _read(path: Path) -> bytes:
+    """A file of /proc; b"" where the process or thread ended while we looked."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return path.read_bytes()
+    return b""
 
 
 @contextmanager
@@ -115,29 +122,29 @@ def process(log: Path, *arguments: object, environ: dict[str, str] | None = None
     finally:
         started.terminate()
         try:
-            started.wait(START_S)
+            started.wait(PATIENCE_S)
         finally:
             started.kill()
 
 
 def _port(started: subprocess.Popen[bytes], log: Path) -> int:
-    end_s = time.monotonic() + START_S
+    end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s and started.poll() is None:
-        found = re.search(r"serving on https?://\S+:(\d+)", log.read_text())
+        found = re.search(r"serving on https?://\S+:(\d+)\s", log.read_text())
         if found:
             return int(found[1])
         time.sleep(0.05)
     raise AssertionError(f"the server did not start: {log.read_text()}")
 
 
-async def eventually(condition: Any, within_s: float = 20.0) -> None:
+async def eventually(condition: Any) -> None:
     """Wait for a condition, which may be a coroutine function."""
-    end_s = time.monotonic() + within_s
+    end_s = time.monotonic() + PATIENCE_S
     while True:
         found = condition()
         if await found if asyncio.iscoroutine(found) else found:
             return
-        assert time.monotonic() < end_s, f"not within {within_s} s: {condition}"
+        assert time.monotonic() < end_s, f"not within {PATIENCE_S} s: {condition}"
         await asyncio.sleep(0.05)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
 import time
+import weakref
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +18,8 @@ import pytest
 
 from inferir.errors import FileAccessError
 from inferir.server.models import snapshots
-from tests.server.serving import eventually, linear_model, serving
+from tests.patience import PATIENCE_S
+from tests.server.serving import eventually, linear_model, process, serving
 
 ZERO = {"features": [0, 0]}
 
@@ -80,26 +83,46 @@ def test_idle_and_slow_connections_hold_up_nobody(tmp_path: Path) -> None:
     path = linear_model(tmp_path / "m.apr")
 
     async def main() -> None:
-        async with serving(path, body_timeout_s=1.0) as (_, url), aiohttp.ClientSession(url) as client:
+        async with serving(path, body_timeout_s=PATIENCE_S) as (_, url), aiohttp.ClientSession(url) as client:
             port = int(url.rpartition(":")[2])
             idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
             slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+            head, body = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n", b'{"features": [0, 0]}'
+            for byte in head + body[:-1]:  # a byte more of each, then an answer that waits for none of them
+                for _, writer in slow:
+                    writer.write(bytes([byte]))
+                assert await predict(client) == 0.0
+            for reader, writer in slow:
+                writer.write(body[-1:])
+                answer = await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
+                assert answer.startswith(b"HTTP/1.1 200 ")
+            for _, writer in (*idle, *slow):
+                writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_head_that_takes_too_long_ends_its_connection(tmp_path: Path) -> None:
+    path = linear_model(tmp_path / "m.apr")
+
+    async def main() -> None:
+        async with serving(path, body_timeout_s=0.5) as (_, url):
+            port = int(url.rpartition(":")[2])
+            slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
 
             async def drip(writer: asyncio.StreamWriter) -> None:
-                for byte in b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n" + b" " * 20:
-                    writer.write(bytes([byte]))
+                writer.write(b"POST /")
+                while not writer.is_closing():
+                    writer.write(b"x")
                     await asyncio.sleep(0.05)
 
             dripping = [asyncio.ensure_future(drip(writer)) for _, writer in slow]
-            started_s = time.monotonic()
-            for _ in range(100):
-                assert await predict(client) == 0.0
-            assert time.monotonic() - started_s < 5
-            for reader, _ in slow:  # a head that takes longer than body_timeout_s ends its connection
-                assert await asyncio.wait_for(reader.read(), 10) == b""
+            for reader, _ in slow:
+                with contextlib.suppress(ConnectionResetError):  # a byte was on its way
+                    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
             for each in dripping:
                 each.cancel()
-            for _, writer in (*idle, *slow):
+            for _, writer in slow:
                 writer.close()
 
     asyncio.run(main())
@@ -115,7 +138,7 @@ def test_a_connection_that_says_nothing_is_closed(tmp_path: Path) -> None:
             answered, second = await asyncio.open_connection("127.0.0.1", port)
             second.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             for reader in (silent, answered):
-                await asyncio.wait_for(reader.read(), 10)  # to its end
+                await asyncio.wait_for(reader.read(), PATIENCE_S)  # to its end
             writer.close()
             second.close()
 
@@ -126,7 +149,7 @@ def test_memory_is_flat(tmp_path: Path) -> None:
     """Requests of every kind, bad ones too, and swaps: what is held after a while is what was held before."""
     path = linear_model(tmp_path / "m.apr", pad_bytes=2**22)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # where nothing else holds or frees memory
-        grown_bytes = pool.submit(_grown_bytes, path).result(timeout=120)
+        grown_bytes = pool.submit(_grown_bytes, path).result(timeout=4 * PATIENCE_S)
     assert grown_bytes < 2**23  # a version of each swap would be 24 MiB
 
 
@@ -146,7 +169,9 @@ def _grown_bytes(path: Path) -> int:
                         assert response.status == 400
                     async with client.get("/nowhere") as response:
                         assert response.status == 404
+                replaced = weakref.ref(app.registry.resolve(None).model)
                 await app.library.load(path)
+                await eventually(lambda: replaced() is None)  # it goes a moment later, off the loop
 
             for _ in range(3):
                 await round_()
@@ -162,42 +187,38 @@ def test_the_time_of_the_machine_says_nothing(tmp_path: Path, monkeypatch: pytes
     path = linear_model(tmp_path / "m.apr")
 
     async def main() -> None:
-        async with serving(path) as (_, url), aiohttp.ClientSession(url) as client:
+        async with serving(path, timeout_s=3600.0) as (_, url), aiohttp.ClientSession(url) as client:
             real = time.time
             for jump_s in (-86_400.0, 86_400.0 * 365, 0.0):
                 monkeypatch.setattr(time, "time", lambda jump_s=jump_s: real() + jump_s)
-                headers = {"X-Request-Timeout-Ms": "5000"}
+                headers = {"X-Request-Timeout-Ms": "3600000"}
                 async with client.post("/predict", json=ZERO, headers=headers) as response:
                     assert response.status == 200
-                    assert (await response.json())["latency_ms"] < 5000
+                    assert (await response.json())["latency_ms"] < 3_600_000
 
     asyncio.run(main())
 
 
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
     """Stopped by a signal it lives, and answers nobody: it is noticed by not saying so."""
-    from tests.server.serving import process
-
     path = linear_model(tmp_path / "m.apr")
     with process(tmp_path / "log", path, "--workers", 2, "--backend", "reference") as served:
         before = served.workers()
         os.kill(before[0], signal.SIGSTOP)
 
         async def main() -> None:
-            await eventually(lambda: len(set(served.workers()) - set(before)) == 1, within_s=40)
+            await eventually(lambda: len(set(served.workers()) - set(before)) == 1)
             connector = aiohttp.TCPConnector(force_close=True)
             async with aiohttp.ClientSession(served.url, connector=connector) as client:
                 await eventually(lambda: "does not answer" in served.log.read_text())
                 for _ in range(20):
-                    assert await asyncio.wait_for(predict(client), 10) == 0.0
+                    assert await asyncio.wait_for(predict(client), PATIENCE_S) == 0.0
 
         asyncio.run(main())
 
 
 def test_the_supervisor_dies(tmp_path: Path) -> None:
     """Workers end as if they were told to: nobody would replace or reload them."""
-    from tests.server.serving import process
-
     path = linear_model(tmp_path / "m.apr")
     with process(tmp_path / "log", path, "--workers", 2, "--backend", "reference") as served:
         workers = served.workers()

@@ -81,7 +81,10 @@ def test_a_request_that_waited_in_vain_is_gone(tmp_path: Path) -> None:
     path = linear_model(tmp_path / "m.apr")
 
     async def main() -> None:
-        async with serving(path, max_concurrency=1) as (app, url), aiohttp.ClientSession(url) as client:
+        async with (
+            serving(path, max_concurrency=1, timeout_s=3600.0) as (app, url),
+            aiohttp.ClientSession(url) as client,
+        ):
             model = slow(app)
 
             async def ask(timeout_ms: str) -> int:
@@ -90,7 +93,7 @@ def test_a_request_that_waited_in_vain_is_gone(tmp_path: Path) -> None:
                     await response.read()
                     return response.status
 
-            first = asyncio.ensure_future(ask("20000"))
+            first = asyncio.ensure_future(ask("3600000"))
             await eventually(lambda: app.admission.in_work == 1)
             assert await asyncio.gather(*[ask("30") for _ in range(5)]) == [504] * 5
             await eventually(lambda: exchanges() <= 2)

@@ -31,6 +31,9 @@ _log = logging.getLogger("inferir.server")
 #: is lost when it dies.
 _LOOK_EVERY_S, _LOOK_WITHIN_S = 2.0, 10.0
 
+#: One that is only starting has longer: on a busy machine its imports take more than that, and so would the next one's.
+_START_WITHIN_S = 120.0
+
 #: After its time to stop, a worker has this long until it is killed.
 _KILL_AFTER_S = 5.0
 
@@ -157,8 +160,9 @@ class Supervisor:
         """A worker that lives and does not answer is worse than a dead one: it is made one, and so replaced."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
+            within_s = _LOOK_WITHIN_S if slot.answers else _START_WITHIN_S
             try:
-                slot.told = await asyncio.wait_for(slot.link.call("snapshot"), _LOOK_WITHIN_S)
+                slot.told = await asyncio.wait_for(slot.link.call("snapshot"), within_s)
             except LostError:
                 continue
             except asyncio.TimeoutError:

@@ -17,6 +17,7 @@ from inferir.errors import FileAccessError, FormatError, InvalidInputError, Mode
 from inferir.formats.apr import layout, read, reader, to_bytes
 from inferir.formats.apr import source as sources
 from inferir.formats.spec import ModelSpec
+from tests.patience import PATIENCE_S
 
 ROOT = Path(next(iter(inferir.__path__))).parent
 
@@ -245,7 +246,7 @@ def test_reading_imports_nothing_heavy(file: Path) -> None:
     code = "import sys; before = set(sys.modules); from inferir.formats.apr.reader import read; read(sys.argv[1]); "
     code += "print(*set(sys.modules) - before)"
     command = [sys.executable, "-c", code, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=PATIENCE_S)
     loaded = {module.partition(".")[0] for module in done.stdout.split()}
     assert "inferir" in loaded
     assert not loaded & HEAVY

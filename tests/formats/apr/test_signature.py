@@ -29,6 +29,7 @@ from inferir.errors import (
 )
 from inferir.formats.apr import keys, layout, read, signature, to_bytes, write
 from inferir.formats.spec import ModelSpec
+from tests.patience import PATIENCE_S
 
 PEM, RAW = serialization.Encoding.PEM, serialization.Encoding.Raw
 PKCS8, SPKI = serialization.PrivateFormat.PKCS8, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -357,7 +358,7 @@ def test_cryptography_is_imported_to_verify_only() -> None:
     code = "import sys; import inferir.formats.apr.keys as s; s.key_id(bytes(32)); print(*sys.modules)"
     root = Path(next(iter(inferir.__path__))).parent
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True, timeout=PATIENCE_S
     )
     assert "inferir.formats.apr.keys" in done.stdout.split()
     assert "cryptography" not in done.stdout.split()

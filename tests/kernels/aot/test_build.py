@@ -17,6 +17,7 @@ from inferir.errors import BackendError
 from inferir.kernels.aot import build, manifest
 from inferir.kernels.aot.targets import LIBC, TARGETS
 from inferir.kernels.signatures import KERNELS
+from tests.patience import PATIENCE_S
 
 ELF = [target for target in TARGETS.values() if target.file.endswith(".so")]
 
@@ -67,13 +68,13 @@ def _emitted(part: int, folder: Path, seed: str) -> bytes:
     environ |= {"PYTHONPATH": str(manifest.PACKAGE.parent.parent)}
     bitcode = folder / f"{seed}.bc"
     command = [sys.executable, "-m", "inferir.kernels.aot.lower", str(bitcode), str(part), str(len(KERNELS))]
-    subprocess.run(command, env=environ, check=True, timeout=300)
+    subprocess.run(command, env=environ, check=True, timeout=10 * PATIENCE_S)
     code = (
         "import sys; from pathlib import Path; from inferir.kernels.aot.emit import emit, TARGETS;"
         "sys.stdout.buffer.write(emit(TARGETS['x86_64_v3'], [Path(sys.argv[1]).read_bytes()]))"
     )
     command = [sys.executable, "-c", code, str(bitcode)]
-    return subprocess.run(command, env=environ, check=True, timeout=300, capture_output=True).stdout
+    return subprocess.run(command, env=environ, check=True, timeout=10 * PATIENCE_S, capture_output=True).stdout
 
 
 def test_same_bytes_again(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from inferir.kernels.aot import library, manifest
 from tests.kernels.aot.recorded import record
 from tests.kernels.twins import LEVELS
+from tests.patience import PATIENCE_S
 
 ROOT = Path("/usr/aarch64-linux-gnu")
 EMULATED = shutil.which("qemu-aarch64") is not None and ROOT.exists()
@@ -43,12 +44,12 @@ def test_here(level: str) -> None:
 def test_aarch64_under_qemu(libraries: Path, tmp_path: Path) -> None:
     program, source = tmp_path / "run_image", Path(__file__).with_name("run_image.c")
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu", "-O1", "-o", str(program)]
-    subprocess.run([*compiler, str(source)], check=True, timeout=300)
+    subprocess.run([*compiler, str(source)], check=True, timeout=10 * PATIENCE_S)
     image, path = record(BASE), tmp_path / "image"
     path.write_bytes(image.memory)
     arguments = [str(program), str(libraries / "kernels.aarch64.so"), str(path), hex(BASE)]
     command = ["qemu-aarch64", "-L", str(ROOT), "-cpu", "neoverse-n1", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10 * PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert [int(number) for number in done.stdout.split()] == [library.ABI_VERSION, manifest.signatures_digest(), -1]
     image.check(path.read_bytes())

@@ -14,6 +14,7 @@ import inferir.kernels.wasm
 from inferir.kernels.aot import library, manifest
 from inferir.kernels.signatures import KERNELS
 from tests.kernels.aot.recorded import Image, record
+from tests.patience import PATIENCE_S
 
 wasmtime: Any = pytest.importorskip("wasmtime")
 
@@ -81,7 +82,7 @@ def test_in_node(module: Path, image: Image, tmp_path: Path) -> None:
     script.write_text(RUN)
     path.write_bytes(image.memory)
     command = [str(NODE), str(script), str(LOADER), str(module), str(path), str(BASE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["stopped"] == -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -15,9 +16,7 @@ import pytest
 
 import inferir
 from inferir.demo import FOLDER
-from tests.ports import free_port
-
-START_S = 60
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The two models of the demo."""
     paths = [FOLDER / f"{name}.apr" for name in ("penguins", "breast_cancer")]
     log = tmp_path_factory.mktemp("server") / "log"
-    grpc_port = free_port()
-    command = [sys.executable, "-m", "inferir", "serve", *map(str, paths), "--port", "0", "--grpc-port", str(grpc_port)]
+    command = [sys.executable, "-m", "inferir", "serve", *map(str, paths), "--port", "0", "--grpc-port", "0"]
     with open(log, "wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            address = _address(process, log)
-            yield Served(address, f"127.0.0.1:{grpc_port}", {path.stem: inferir.load(path) for path in paths})
+            address, grpc = _addresses(process, log)
+            yield Served(address, grpc, {path.stem: inferir.load(path) for path in paths})
         finally:
             process.terminate()
-            process.wait(START_S)
+            process.wait(PATIENCE_S)
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and process.poll() is None:
-        for line in log.read_text().splitlines():
-            if "http://" in line:
-                return line.partition("http://")[2].split()[0].rstrip("/.")
+def _addresses(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
+    """Of HTTP and of gRPC, as the log has them; the line of HTTP comes when everything is loaded."""
+    end_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end_s and process.poll() is None:
+        said = log.read_text()
+        if found := re.search(r"serving on http://(\S+)\s", said):
+            grpc = re.search(r"gRPC on (\S+)\s", said)
+            assert grpc, said
+            return found[1], grpc[1]
         time.sleep(0.05)
     raise AssertionError(f"the server did not start: {log.read_text()}")
 

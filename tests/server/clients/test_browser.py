@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.server.clients.conftest import Served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install inferir[clients]")
@@ -24,7 +25,11 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get in
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # A container's /dev/shm may be too small for Chromium, and its users may make no namespaces.
+        made = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"], timeout=1000 * PATIENCE_S
+        )
+        playwright.expect.set_options(timeout=1000 * PATIENCE_S)
         yield made
         made.close()
 
@@ -33,6 +38,7 @@ def browser() -> Iterator[Any]:
 def tab(browser: Any, served: Served) -> Iterator[Any]:
     """A page that must ask nobody else for anything, and must not fail."""
     made = browser.new_page()
+    made.set_default_timeout(1000 * PATIENCE_S)
     problems: list[str] = []
     made.on("pageerror", lambda error: problems.append(str(error)))
     made.on("console", lambda message: problems.append(message.text) if _is_error(message) else None)
@@ -77,17 +83,18 @@ def test_an_error_of_the_form_is_shown(tab: Any, served: Served) -> None:
 
 def test_plots_move(tab: Any, served: Served) -> None:
     tab.goto(served.url)
-    playwright.expect(tab.locator("#live")).to_be_visible(timeout=10_000)
+    playwright.expect(tab.locator("#live")).to_be_visible()
     body = json.dumps({"model_id": "penguins", "features": [None] * 6}).encode()
     for _ in range(20):
         with urllib.request.urlopen(urllib.request.Request(f"{served.url}/predict", data=body)) as answer:
             assert answer.status == 200
-    playwright.expect(tab.locator("#plots canvas")).to_have_count(2, timeout=10_000)
+    playwright.expect(tab.locator("#plots canvas")).to_have_count(2)
     playwright.expect(tab.locator("#now")).to_contain_text("requests per second")
 
 
 def test_it_reads_without_javascript(browser: Any, served: Served) -> None:
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(1000 * PATIENCE_S)
     page = context.new_page()
     page.goto(served.url)
     table = page.locator("#models table").first

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.server.clients.conftest import Served
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -38,7 +39,7 @@ def test_kserve(served: Served) -> None:
     """Its client over REST and gRPC."""
     python = environment("kserve") / "python"
     command = [python, PROGRAMS / "kserve_client.py", served.url, served.grpc]
-    ran = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    ran = subprocess.run(command, capture_output=True, timeout=10 * PATIENCE_S, check=False)
     assert ran.returncode == 0, ran.stderr.decode()
     found = json.loads(ran.stdout)
     assert all(found[key] for key in ("live", "ready", "model_ready", "grpc_live", "grpc_ready"))
@@ -62,7 +63,7 @@ def test_mlserver_infer(served: Served, tmp_path: Path, binary: bool) -> None:
     requests.write_text("".join(json.dumps(line) + "\n" for line in lines))
     command = [mlserver, "infer", "-u", served.address, "-m", "breast_cancer", "-i", requests, "-o", answers]
     command += ["--batch-size", "2", "-w", "1", *(["--binary-data"] if binary else [])]
-    ran = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    ran = subprocess.run(command, capture_output=True, timeout=10 * PATIENCE_S, check=False)
     assert ran.returncode == 0, ran.stderr.decode()
     found = [json.loads(line) for line in answers.read_text().splitlines()]
     assert len(found) == len(ROWS), ran.stdout.decode() + ran.stderr.decode()

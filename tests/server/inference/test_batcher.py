@@ -17,6 +17,7 @@ from inferir.server.models.registry import Cost, ModelVersion
 from inferir.server.observer import Observers
 from inferir.server.request.exchange import INFERENCE, QUEUE, Exchange
 from inferir.server.request.routes import UNMATCHED
+from tests.patience import PATIENCE_S
 
 
 class Model:
@@ -35,7 +36,7 @@ class Model:
         return [rows[:, :1], rows[:, 1:]]  # as a model of two outputs
 
 
-def exchange(timeout_s: float = 10.0) -> Exchange:
+def exchange(timeout_s: float = PATIENCE_S) -> Exchange:
     made = Exchange(UNMATCHED, {})
     made.deadline_s = monotonic() + timeout_s
     return made
@@ -125,6 +126,6 @@ def test_a_bug_reaches_whoever_waits() -> None:
         for fixed_s in (0.0, 0.01):
             joined = batcher(None, fixed_s=fixed_s)
             with pytest.raises(AttributeError):
-                await asyncio.wait_for(joined.submit(exchange(), np.zeros((1, 2)), ("prediction",)), 5)
+                await asyncio.wait_for(joined.submit(exchange(), np.zeros((1, 2)), ("prediction",)), PATIENCE_S)
 
     asyncio.run(main())

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from inferir.server.models.registry import Cost
+from tests.patience import PATIENCE_S
 from tests.server.serving import eventually, linear_model, serving
 
 
@@ -29,7 +30,7 @@ class Slow:
 
     def predict(self, rows: Any, encoded: bool) -> Any:
         self.calls.append(len(rows))
-        assert self.let.wait(20)
+        assert self.let.wait(PATIENCE_S)
         return np.asarray(rows)[:, 0]
 
 
@@ -156,7 +157,13 @@ def test_what_is_in_work_is_answered_before_the_end(path: str) -> None:
                 body = {"features": [1.0, 0]}
                 asked = [asyncio.ensure_future(client.post(url + "/predict", json=body)) for _ in range(5)]
                 await eventually(lambda: app.admission.in_work == 5)
-                asyncio.get_running_loop().call_later(0.3, model.let.set)
+
+                async def let_go() -> None:
+                    await eventually(lambda: app.admission.draining)  # the server is told to stop, and waits
+                    model.let.set()
+
+                letting_go = asyncio.ensure_future(let_go())
+            await letting_go
             answers = await asyncio.gather(*asked)  # the server is gone
             assert [answer.status for answer in answers] == [200] * 5
             assert all(answer.headers["Connection"] == "close" for answer in answers)

@@ -19,6 +19,7 @@ from tests.formats.importers.onnx.agreement import FLOAT, INT, converted, graph,
 from tests.formats.importers.onnx.ml.test_ensembles import MIXED, classifier
 from tests.formats.importers.onnx.ml.test_forests import chain
 from tests.formats.importers.onnx.ml.test_svm import classifier as svm
+from tests.patience import PATIENCE_S
 
 
 def models() -> list[Any]:
@@ -316,7 +317,7 @@ def test_without_the_onnx_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_onnx_is_imported_for_onnx_files_alone() -> None:
     code = "import inferir, inferir.formats.importers, sys; assert 'onnx' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_S)
 
 
 def test_integers_as_rows() -> None:

@@ -14,6 +14,7 @@ import pytest
 import inferir
 from inferir.errors import FileAccessError, UnsupportedModelError
 from tests.parity import assert_bits, assert_ulp32
+from tests.patience import PATIENCE_S
 
 FOLDER = Path(__file__).parents[3] / "data" / "models" / "xgboost"
 FILES = sorted(path for path in FOLDER.glob("*/*") if path.suffix in (".json", ".ubj"))
@@ -77,4 +78,4 @@ def test_no_file(tmp_path: Path) -> None:
 def test_a_file_needs_no_xgboost() -> None:
     unwanted = "{'xgboost', 'sklearn', 'pandas'} & set(sys.modules)"
     code = f"import sys, inferir; inferir.convert(sys.argv[1]); assert not {unwanted}, {unwanted}"
-    subprocess.run([sys.executable, "-c", code, FILES[0]], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, FILES[0]], check=True, timeout=PATIENCE_S)

@@ -16,6 +16,7 @@ from inferir.demo import FOLDER
 from inferir.errors import BackendError, FileAccessError, InvalidInputError
 from inferir.server.protocols.oip import grpc as oip_grpc
 from inferir.server.request.auth import Keys, parse_keys
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 from tests.server.serving import serving
 
@@ -38,7 +39,7 @@ def talk(test: Callable[[Caller, Any], Awaitable[None]], *models: str, keys: Key
             grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
         ):
 
-            async def call(name: str, request: Any = None, timeout: float | None = 20, key: str = "") -> Any:
+            async def call(name: str, request: Any = None, timeout: float | None = PATIENCE_S, key: str = "") -> Any:
                 request = message(f"{name}Request")() if request is None else request
                 method = channel.unary_unary(
                     f"/inference.GRPCInferenceService/{name}",
@@ -129,14 +130,16 @@ def test_refused_with_what_was_expected() -> None:
 
 def test_a_deadline() -> None:
     async def test(call: Caller, app: Any) -> None:
-        code, _ = await refused(call("ModelInfer", infer_request(raw=[bytes(120)]), timeout=1e-5))
-        assert code == "DEADLINE_EXCEEDED"
         late = infer_request(raw=[bytes(120)])
-        late.parameters["timeout"].int64_param = 1
+        late.parameters["timeout"].int64_param = 1  # a microsecond
         code, details = await refused(call("ModelInfer", late))
         assert (code, "deadline" in details) == ("DEADLINE_EXCEEDED", True)
+        assert app.admission.try_enter()  # the only place is taken, so that no answer can come before the deadline
+        code, _ = await refused(call("ModelInfer", infer_request(raw=[bytes(120)]), timeout=0.1))
+        assert code == "DEADLINE_EXCEEDED"
+        app.admission.leave(0.1)
 
-    talk(test, CANCER)
+    talk(test, CANCER, max_concurrency=1)
 
 
 def test_an_unknown_call() -> None:
@@ -261,4 +264,4 @@ def test_what_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(oip_grpc, "import_module", missing)
     with pytest.raises(BackendError, match=r"inferir\[grpc\]"):
-        asyncio.run(start(grpc_port=free_port()))
+        asyncio.run(start(grpc_port=0))
