@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import pkgutil
+import random
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+import inferir
 from inferir import kernels
 
 try:
@@ -20,7 +26,7 @@ except ImportError:  # on Windows
 settings.register_profile("inferir", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # The gate tries the same examples every time, so that what it says of a change is about the change. New examples are
-# tried whenever tests run without it.
+# tried whenever tests run without it. So are the models that are trained without a seed of their own.
 settings.register_profile("gate", parent=settings.get_profile("inferir"), derandomize=True, database=None)
 
 settings.load_profile("inferir")
@@ -48,6 +54,30 @@ def pytest_configure(config: pytest.Config) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if chosen := config.getoption("backend"):
         kernels.BACKENDS = (chosen, *(name for name in kernels.BACKENDS if name != chosen))
+
+
+def pytest_sessionstart() -> None:
+    """Hypothesis takes examples from the constants of our modules, of those that were imported by then."""
+    if settings().derandomize:
+        for module in pkgutil.walk_packages(inferir.__path__, "inferir."):
+            if not module.name.endswith("__main__"):
+                with contextlib.suppress(ImportError):  # of an extra that is not installed
+                    importlib.import_module(module.name)
+
+
+def pytest_collectstart() -> None:
+    _seed()  # models that are trained when a file of tests is imported
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    _seed()
+
+
+def _seed() -> None:
+    if settings().derandomize:
+        random.seed(0)
+        np.random.seed(0)  # what scikit-learn draws from where it is given no seed
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -6,6 +6,7 @@ import gc
 import gzip
 import io
 import os
+import random
 import stat
 import subprocess
 import sys
@@ -128,7 +129,7 @@ class TestInput:
     )
     def test_damaged_gzip(self, tmp_path: Path, damage: Any) -> None:
         path = tmp_path / "x.csv.gz"
-        path.write_bytes(damage(gzip.compress(b"a,b\n" + os.urandom(3000).hex().encode() + b",1\n")))
+        path.write_bytes(damage(gzip.compress(b"a,b\n" + random.Random(0).randbytes(3000).hex().encode() + b",1\n")))
         with pytest.raises(InvalidInputError, match="expected a complete gzip file"):
             read_all(path)
 
@@ -250,7 +251,7 @@ class TestOutput:
         thread = threading.Thread(target=lambda: read.append(path.read_bytes()), daemon=True)
         thread.start()
         write(path, {"a": [1]})
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert read == [b"a\n1\n"]
 
     def test_a_full_disk(self, tmp_path: Path) -> None:

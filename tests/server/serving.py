@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -64,6 +65,7 @@ async def serving(*models: str, keys: Keys | None = None, **settings: Any) -> As
     chosen = Settings(**{"port": 0, "models": models, "backend": "reference", **settings})
     app = App(chosen, keys or Keys({}))
     listener = open_socket(chosen)
+    interval_s, threshold = sys.getswitchinterval(), gc.get_threshold()  # a server sets them for its process
     try:
         for model in models:
             await app.library.load(model)
@@ -74,6 +76,9 @@ async def serving(*models: str, keys: Keys | None = None, **settings: Any) -> As
     finally:
         await app.stop()
         listener.close()
+        sys.setswitchinterval(interval_s)
+        gc.set_threshold(*threshold)
+        gc.unfreeze()
 
 
 # -- in a process of its own

@@ -137,7 +137,7 @@ def test_a_deadline() -> None:
         assert app.admission.try_enter()  # the only place is taken, so that no answer can come before the deadline
         code, _ = await refused(call("ModelInfer", infer_request(raw=[bytes(120)]), timeout=0.1))
         assert code == "DEADLINE_EXCEEDED"
-        app.admission.leave(0.1)
+        app.admission.leave(0.1, 0.0)
 
     talk(test, CANCER, max_concurrency=1)
 
