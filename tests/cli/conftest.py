@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -80,6 +81,11 @@ def run() -> Callable[..., Result]:
     return invoke
 
 
+def _heed_ctrl_c() -> None:
+    """Programs in the background of a script ignore SIGINT, and so does what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """`inferir ARGUMENTS` in a process of its own, its three streams as pipes; it ends with the test."""
@@ -88,7 +94,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     def popen(*arguments: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "inferir", *map(str, arguments)]
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe))
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=_heed_ctrl_c))  # noqa: PLW1509
         return started[-1]
 
     yield popen
