@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from inferir.errors import InferirError, UnknownModelError
 from inferir.server.errors import NotReadyError, RequestError
 from inferir.server.models import snapshots
+from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.workers.link import LostError
 
@@ -40,31 +41,36 @@ class _Loaded:
     """What all workers have of a file."""
 
     snapshot: Snapshot
-    name: str
-    version: str
+    version: ModelVersion
 
 
 class Fleet:
-    """What is loaded, and who has it."""
+    """What is loaded, and who has it.
+
+    Which model answers for no name, for a name and for an alias depends on what came first and what went. So there is a
+    registry here as well, without models: a worker that comes later is given its order.
+    """
 
     def __init__(self, memory_limit_bytes: int) -> None:
         self._limit_bytes = memory_limit_bytes
         self._members: list[Member] = []
         self._loaded: dict[str, _Loaded] = {}
+        self._registry = Registry()
         self._sources: dict[str, str] = {}
-        self._aliases: dict[str, str] = {}
         self._tokens = itertools.count()
         self._lock = asyncio.Lock()
 
     async def join(self, member: Member) -> None:
         """Give a new worker everything that is loaded; from then on it is part of every change."""
         async with self._lock:
-            for loaded in self._loaded.values():
-                token = next(self._tokens)
-                await member.call("prepare", token=token, **_where(loaded.snapshot))
-                await member.call("commit", token=token)
-            for alias, reference in self._aliases.items():
-                await member.call("alias", alias=alias, reference=reference)
+            table = self._registry.table
+            for name, versions in table.models.items():  # the first of a name answers for it
+                for version in sorted(versions.values(), key=lambda each: each.version != table.defaults[name]):
+                    token = next(self._tokens)
+                    await member.call("prepare", token=token, **_where(self._loaded[version.source].snapshot))
+                    await member.call("commit", token=token)
+            for alias, (name, number) in table.aliases.items():
+                await member.call("alias", alias=alias, reference=f"{name}@{number}" if number else name)
             self._members.append(member)
 
     def leave(self, member: Member) -> None:
@@ -110,11 +116,16 @@ class Fleet:
 
     def _put(self, snapshot: Snapshot, name: str, version: str) -> None:
         """Note what is loaded; copies that nobody will ask for any more are closed."""
-        for source, old in list(self._loaded.items()):
-            if source == snapshot.source or (old.name, old.version) == (name, version):
-                self._loaded.pop(source).snapshot.close()
-        self._loaded[snapshot.source] = _Loaded(snapshot, name, version)
+        nothing: Any = None
+        new = ModelVersion(name, version, nothing, nothing, source=snapshot.source)
+        old = self._loaded.get(snapshot.source)
+        self._drop(self._registry.add(new, replaces=old.version if old else None))
+        self._loaded[snapshot.source] = _Loaded(snapshot, new)
         self._sources[name] = snapshot.source
+
+    def _drop(self, gone: list[ModelVersion]) -> None:
+        for version in gone:
+            self._loaded.pop(version.source).snapshot.close()
 
     async def reload(self, name: str) -> dict[str, Any]:
         source = self._sources.get(name)
@@ -129,23 +140,19 @@ class Fleet:
 
     async def _unload(self, name: str, version: str, reason: str) -> None:
         _raise_first(await self._all("unload", name=name, version=version, reason=reason))
-        for source, loaded in list(self._loaded.items()):
-            if loaded.name == name and version in ("", loaded.version):
-                self._loaded.pop(source).snapshot.close()
+        self._drop(self._registry.remove(name, version))
 
     async def forget(self, source: str) -> None:
         """The file is gone from its folder."""
         loaded = self._loaded.get(source)
         if loaded is not None:
-            await self.unload(loaded.name, loaded.version)
+            await self.unload(loaded.version.name, loaded.version.version)
         await self._all("forgotten", source=source)
 
     async def alias(self, alias: str, reference: str) -> None:
         async with self._lock:
             _raise_first(await self._all("alias", alias=alias, reference=reference))
-            self._aliases.pop(alias, None)
-            if reference:
-                self._aliases[alias] = reference
+            self._registry.alias(alias, reference)
 
     def sources(self) -> dict[str, str]:
         return dict(self._sources)
@@ -158,7 +165,7 @@ class Fleet:
             for order in orders:
                 for rank, (name, version) in enumerate(order):
                     ranks[name, version] = max(rank, ranks.get((name, version), 0))
-            kept = self._loaded[keep]
+            kept = self._loaded[keep].version
             idle = [key for key in ranks if key != (kept.name, kept.version) and all(list(key) in o for o in orders)]
             if not idle:
                 _log.warning("models take more than the limit of %d bytes: all are in use", self._limit_bytes)

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from inferir.errors import ModelLoadError
+from inferir.formats import apr
 from inferir.server.errors import NotReadyError
+from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys
 from inferir.server.settings import Settings
@@ -34,6 +36,35 @@ class Member:
         if name in self.fails:
             raise self.fails[name]
         return {"name": "m", "version": "1", "digest": "d"} if name == "prepare" else None
+
+
+class Registrar(Member):
+    """A worker that reads what it is given as far as name and version, and says who would answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = Registry()
+        self.prepared: dict[int, ModelVersion] = {}
+        self.by_source: dict[str, ModelVersion] = {}
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        if name == "prepare":
+            spec, nothing = apr.read(arguments["path"]), None
+            made = ModelVersion(spec.name, spec.model_version, nothing, nothing, source=arguments["source"])  # type: ignore[arg-type]
+            self.prepared[arguments["token"]] = made
+            return {"name": made.name, "version": made.version, "digest": ""}
+        if name == "commit":
+            made = self.prepared.pop(arguments["token"])
+            self.registry.add(made, replaces=self.by_source.get(made.source))
+            self.by_source[made.source] = made
+        elif name == "unload":
+            self.registry.remove(arguments["name"], arguments["version"])
+        elif name == "alias":
+            self.registry.alias(arguments["alias"], arguments["reference"])
+        return None
+
+    def who_answers(self, *references: str | None) -> list[str]:
+        return [self.registry.resolve(reference).reference for reference in references]
 
 
 def copies() -> int:
@@ -92,6 +123,25 @@ def test_a_worker_that_comes_later_is_given_what_is_loaded(tmp_path: Path) -> No
         assert late.calls == ["prepare", "commit"]
         await fleet.unload("m")
         assert copies() == before
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_comes_later_answers_with_the_models_that_the_others_answer_with(tmp_path: Path) -> None:
+    async def main() -> None:
+        fleet, first, late = Fleet(0), Registrar(), Registrar()
+        await fleet.join(first)
+        for name, version in (("m", "1"), ("n", "1"), ("n", "1.9"), ("n", "1.10"), ("o", "1"), ("o", "2")):
+            await fleet.load(linear_model(tmp_path / f"{name}{version}.apr", name=name, version=version))
+        await fleet.alias("champion", "m@1")
+        await fleet.alias("latest", "n")
+        await fleet.load(linear_model(tmp_path / "m1.apr", name="m", version="2"))  # it takes over what 1 answered
+        await fleet.load(linear_model(tmp_path / "o1.apr", name="o", version="3"))
+        await fleet.unload("n", "1")  # from now on the highest answers
+        await fleet.join(late)
+        asked = (None, "m", "champion", "n", "latest", "o")
+        assert first.who_answers(*asked) == ["m@2", "m@2", "m@2", "n@1.10", "n@1.10", "o@3"]
+        assert late.who_answers(*asked) == first.who_answers(*asked)
 
     asyncio.run(main())
 
