@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from benchmarks.serving import servers
 from benchmarks.serving.__main__ import run, single
 from benchmarks.serving.load import closed_loop
 from inferir.server.request.connection import Connection
+from inferir.server.telemetry import ServerTelemetry
 
 PORT = 9341
 _BODY = b'{"prediction":1,"latency_ms":0.185,"model_id":"model","model_version":"1","request_id":"8ff84da200000000"}'
@@ -87,16 +90,35 @@ def _application(port: int, model: str) -> None:
     uvloop.run(main())
 
 
-def _ours(port: int, model: str) -> None:
+def _ours(port: int, model: str, *options: str) -> None:
     from inferir.cli import main
 
-    sys.argv = ["inferir", "serve", model, "--port", str(port)]
+    sys.argv = ["inferir", "serve", model, "--port", str(port), *options]
     main()
 
 
 def _long(port: int, model: str) -> None:
     Connection.data_received = RequestHandler.data_received  # type: ignore[method-assign]
     _ours(port, model)
+
+
+def _switched(port: int, model: str) -> None:
+    """Ours with JSON logs. Each SIGUSR1 takes all telemetry away, or brings it back: for __main__, no rung. In one
+    process, since two processes of the same code differ by more than what is to be measured.
+    """
+    silent: dict[str, Callable[..., Any]] = {
+        "headers": lambda telemetry, exchange: b"",
+        "request_started": lambda telemetry, exchange: None,
+        "request_finished": lambda telemetry, exchange: None,
+    }
+    states = itertools.cycle([silent, {name: getattr(ServerTelemetry, name) for name in silent}])
+
+    def switch(*_: object) -> None:
+        for name, method in next(states).items():
+            setattr(ServerTelemetry, name, method)
+
+    signal.signal(signal.SIGUSR1, switch)
+    _ours(port, model, "--log-format", "json")
 
 
 RUNGS: dict[str, Callable[[int, str], None]] = {
@@ -116,7 +138,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.serve:
         rung, port, model = arguments.serve
-        RUNGS[rung](int(port), model)
+        {**RUNGS, "switched": _switched}[rung](int(port), model)
         return
     with tempfile.TemporaryDirectory() as folder:
         _, model = servers.train(Path(folder))

@@ -63,7 +63,7 @@ class Server:
     pid: int
 
     def cpu_s(self) -> float:
-        """CPU time used so far, of the process, its threads and its children: all of its session."""
+        """CPU time used so far, in seconds, of the process, its threads and its children: all of its session."""
         ticks = 0
         for path in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):  # it has ended
@@ -89,6 +89,20 @@ def train(folder: Path) -> tuple[Path, Path]:
     xgboost.XGBClassifier(n_estimators=TREES, max_depth=DEPTH).fit(rows, target).save_model(theirs)
     inferir.convert(str(theirs), name="model", version="1").save(ours)
     return theirs, ours
+
+
+def neighbors(folder: Path) -> Path:
+    """A model that needs milliseconds for a row: distances to 2,000 points, with a power for each column."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    import inferir
+
+    rng = np.random.default_rng(0)
+    rows, target = rng.standard_normal((2_000, COLUMNS)), rng.integers(0, 2, 2_000)
+    path = folder / "neighbors.apr"
+    model = KNeighborsClassifier(algorithm="brute", metric="minkowski", p=2.5).fit(rows, target)
+    inferir.convert(model, name="model", version="1").save(path)
+    return path
 
 
 def features(rows: int = 1) -> list[list[float]]:

@@ -193,8 +193,6 @@ class App:
             idle_steps = 0 if server.busy() else idle_steps + 1
 
 
-
-
 def api_routes(parts: Parts) -> list[Route]:
     """The whole HTTP API: our own routes on this screen, those of protocols and pages where they are made."""
     settings = parts.settings

@@ -87,7 +87,7 @@ class DataPlane:
             return self._batched(exchange, version, rows, faces)
         if expected_s <= INLINE_LIMIT_S:
             return self._run(exchange, version, rows, faces)
-        return self._in_thread(exchange, version, rows, faces)
+        return self._in_thread(exchange, version, rows, faces, expected_s)
 
     def predict_row(
         self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: Sequence[str]
@@ -115,13 +115,13 @@ class DataPlane:
         return Answers(version, answers)
 
     async def _in_thread(
-        self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]
+        self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str], expected_s: float
     ) -> Answers:
         queued_s = monotonic()
 
         def work() -> Answers:
             exchange.stages[QUEUE] += monotonic() - queued_s
-            check_deadline(exchange, 0.0)
+            check_deadline(exchange, expected_s)
             return self._run(exchange, version, rows, faces)
 
         version.acquire()

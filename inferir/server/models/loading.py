@@ -28,9 +28,10 @@ __all__ = ["DEFAULT_VERSION", "load_version", "measure"]
 #: What a model is called that says no version.
 DEFAULT_VERSION = "1"
 
-#: Rows of the larger batch that is timed: enough to tell a row's cost from a call's.
-_BATCH_ROWS = 256
-_REPEATS = 5
+#: Rows of the larger batch that is timed: enough to tell a row's cost from a call's, and fewer of a model that would
+#: need longer than _BATCH_S for them. A slow model is not timed as often as a fast one: a start must not take minutes.
+_BATCH_ROWS, _BATCH_S = 256, 0.05
+_REPEATS, _REPEAT_S = 5, 0.2
 
 
 def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
@@ -41,7 +42,7 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
     read_s = time.monotonic()
     model = Model(spec, backend=settings.backend, threads=settings.threads or None)
     for dtype in ("float64", "float32"):
-        for rows in (1, _BATCH_ROWS):
+        for rows in (1, _batch_rows(model, dtype)):
             ask(model, np.zeros((rows, len(model.columns)), dtype), model.faces)
     compiled_s = time.monotonic()
     cost = measure(model, model.faces[:1])
@@ -96,16 +97,27 @@ def digest_of(snapshot: Snapshot) -> str:
 
 def measure(model: Model, faces: Sequence[str]) -> Cost:
     """What a call costs, from the fastest of a few with one row and with many: other work only makes them slower."""
-    width = len(model.columns)
-    one_s, many_s = (_fastest(model, np.zeros((rows, width), model.rows_dtype), faces) for rows in (1, _BATCH_ROWS))
-    row_s = max(many_s - one_s, 0.0) / (_BATCH_ROWS - 1)
+    width, rows = len(model.columns), _batch_rows(model, model.rows_dtype)
+    one_s, many_s = (_fastest(model, np.zeros((n, width), model.rows_dtype), faces) for n in (1, rows))
+    row_s = max(many_s - one_s, 0.0) / (rows - 1)
     return Cost(max(one_s - row_s, 0.0), row_s)
 
 
+def _batch_rows(model: Model, dtype: str) -> int:
+    """At least two: one row may have kernels of its own."""
+    row = np.zeros((1, len(model.columns)), dtype)
+    ask(model, row, model.faces[:1])  # compiled, if it was not
+    return max(2, min(_BATCH_ROWS, int(_BATCH_S / _seconds(model, row, model.faces[:1]))))
+
+
 def _fastest(model: Model, rows: npt.NDArray[Any], faces: Sequence[str]) -> float:
-    seconds = []
-    for _ in range(_REPEATS):
-        started_s = time.perf_counter()
-        ask(model, rows, faces)
-        seconds.append(time.perf_counter() - started_s)
+    seconds = [_seconds(model, rows, faces)]
+    while len(seconds) < _REPEATS and sum(seconds) < _REPEAT_S:
+        seconds.append(_seconds(model, rows, faces))
     return min(seconds)
+
+
+def _seconds(model: Model, rows: npt.NDArray[Any], faces: Sequence[str]) -> float:
+    started_s = time.perf_counter()
+    ask(model, rows, faces)
+    return time.perf_counter() - started_s

@@ -79,8 +79,8 @@ class Gate:
             exchange.principal = self._keys.authorize(exchange.headers, route.scope)
             exchange.deadline_s = deadline_of(exchange.headers, exchange.started_s, self._timeout_s)
             if route.admitted:
-                if not self.admission.try_enter():
-                    return self._later(exchange, self._in_turn(exchange, self._enqueue()))
+                if not self.admission.try_enter(exchange.deadline_s - exchange.started_s):
+                    return self._later(exchange, self._in_turn(exchange, self._enqueue(exchange)))
                 exchange.admitted_s = monotonic()
             reply = route.handler(exchange)
         except Exception as error:
@@ -99,11 +99,12 @@ class Gate:
             reply = self._failed(exchange, error)
         return self._finish(exchange, reply)
 
-    def _enqueue(self) -> _Turn:
+    def _enqueue(self, exchange: Exchange) -> _Turn:
         """A place in the queue, taken at once. Raises OverloadError: to be refused costs no task either."""
-        if reason := self.admission.refuse():
+        now_s = monotonic()
+        if reason := self.admission.refuse(exchange.deadline_s - now_s):
             raise OverloadError(reason)
-        turn = _Turn(asyncio.get_running_loop().create_future(), monotonic())
+        turn = _Turn(asyncio.get_running_loop().create_future(), now_s)
         self.admission.wait(turn.enter)
         return turn
 
@@ -125,7 +126,7 @@ class Gate:
             if admitted.cancelled():
                 admission.give_up(turn.enter)
             elif admitted.result():  # the turn came, and nobody is there to take it
-                admission.leave(0.0)
+                admission.leave(0.0, monotonic(), done=False)
             else:
                 admission.give_up(turn.enter)
             raise
@@ -152,9 +153,9 @@ class Gate:
 
     def _leave(self, exchange: Exchange) -> None:
         if exchange.admitted_s:
-            seconds = (exchange.ended_s or monotonic()) - exchange.admitted_s
-            exchange.admitted_s = 0.0
-            self.admission.leave(seconds)
+            now_s = exchange.ended_s or monotonic()
+            seconds, exchange.admitted_s = now_s - exchange.admitted_s, 0.0
+            self.admission.leave(seconds, now_s, done=exchange.status < 500)
 
 
 class _Turn:

@@ -1,7 +1,7 @@
 """Taking connections from a listening socket, many in each round of the event loop.
 
-uvloop's own server takes one a round. With hundreds of busy connections a round takes a tenth of a second, so those that
-come later would wait for seconds, or until the others stop.
+uvloop's own server takes one a round. With hundreds of busy connections a round takes a tenth of a second, so those
+that come later would wait for seconds, or until the others stop.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ Scope: TypeAlias = Literal["infer", "read", "admin"]
 Handler: TypeAlias = Callable[[Exchange], Reply | Awaitable[Reply]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Route:
-    """One line of the HTTP API.
+    """One line of the HTTP API. Equal to itself only, so that it may be a key without all of it being hashed.
 
     method, path   "GET", "/v2/models/{name}/ready". A {parameter} takes one segment of the path, {parameter*} the rest.
     handler        see Handler.

@@ -1,7 +1,7 @@
 """Counting: what an observer is told becomes numbers.
 
-A request costs two appends of plain numbers. They are sorted into buckets with NumPy when FOLD_AT have gathered, or
-when someone asks: a histogram per stage would cost a request more than its model otherwise.
+A request costs one append of plain numbers, to those of its like. They are sorted into buckets with NumPy when FOLD_AT
+have gathered, or when someone asks: a histogram per stage would cost a request more than its model otherwise.
 
 Everything is called on the event loop.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Histogram", "Metrics"]
 
 #: So many that NumPy's fixed cost is small against theirs, so few that folding takes well under a millisecond.
-FOLD_AT = 512
+FOLD_AT = 1024
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -76,51 +76,58 @@ class Histogram:
         return [*self._counts[position].tolist(), float(self._sums[position])]
 
 
-#: What a request leaves behind: seconds, rows of its batch, whether the batch was its own, seconds of each stage.
-_RECORD = struct.Struct(f"{3 + len(STAGES)}d")
-
+#: What a request leaves behind: seconds, when it ended, its rows, those of its batch, whether that was its own, seconds
+#: of each stage.
+_RECORD = struct.Struct(f"{5 + len(STAGES)}d")
 
 _FOLD_AT_NBYTES = FOLD_AT * _RECORD.size
 _pack = _RECORD.pack
 
 
+class _Alike:
+    """Requests of one route, with one status, answered by one version; `model` is None where none did."""
+
+    __slots__ = ("_http", "_model", "records")
+
+    def __init__(self, http: Histogram, model: _ModelSeries | None) -> None:
+        self._http, self._model = http, model
+        self.records = bytearray()
+
+    def fold(self) -> None:
+        """Sort the records into buckets."""
+        records = np.frombuffer(bytes(self.records)).reshape(-1, _RECORD.size // 8)
+        self.records.clear()
+        self._http.add(records[:, :1])
+        if self._model is not None:
+            self._model.add(records)
+
+
 class _ModelSeries:
     """What is counted for each request and each batch of one version."""
 
-    __slots__ = (
-        "_stage_s",
-        "batch_requests",
-        "batch_rows",
-        "duration",
-        "kernel_s",
-        "last_s",
-        "records",
-        "rows",
-        "stages",
-    )
+    __slots__ = ("_stage_s", "batch_requests", "batch_rows", "duration", "kernel_s", "last_s", "rows", "stages")
 
     def __init__(self) -> None:
         self.duration = Histogram(FAMILIES["model_inference_duration_seconds"].bounds)
         self.stages = Histogram(FAMILIES["inferir_stage_duration_seconds"].bounds, len(STAGES))
         self.batch_rows = Histogram(FAMILIES["inferir_batch_rows"].bounds)
         self.batch_requests = Histogram(FAMILIES["inferir_batch_requests"].bounds)
-        self.rows = 0
+        self.rows = 0.0
         self.kernel_s = 0.0
         self.last_s = 0.0
-        self.records = bytearray()
         self._stage_s = np.zeros((len(_BATCH_LABELS), len(_STAGE_COLUMNS)))
 
-    def fold(self) -> None:
-        """Sort the records into buckets."""
-        records = np.frombuffer(bytes(self.records)).reshape(-1, _RECORD.size // 8)
-        self.records.clear()
-        stages, own = records[:, 3:], records[:, 2] > 0.0
+    def add(self, records: Floats) -> None:
+        """Add requests, as _RECORD has them."""
+        stages, own = records[:, 5:], records[:, 4] > 0.0
+        self.rows += float(records[:, 2].sum())
+        self.last_s = max(self.last_s, float(records[:, 1].max()))
         self.duration.add(records[:, :1])
         self.stages.add(stages)
-        self.batch_rows.add(records[own, 1:2])
-        self.batch_requests.add(records[own, 2:3])
+        self.batch_rows.add(records[own, 3:4])
+        self.batch_requests.add(records[own, 4:5])
         self.kernel_s += float(stages[own, INFERENCE].sum())
-        buckets = self.batch_rows.buckets(records[:, 1])
+        buckets = self.batch_rows.buckets(records[:, 3])
         for k, columns in enumerate(_STAGE_COLUMNS):
             seconds = stages[:, columns].sum(axis=1)
             self._stage_s[:, k] += np.bincount(buckets, seconds, minlength=len(_BATCH_LABELS))
@@ -147,6 +154,7 @@ class Metrics(NoStart):
     def __init__(self) -> None:
         self._models: dict[tuple[str, str], _ModelSeries] = {}
         self._http: dict[tuple[str, str, int], Histogram] = {}
+        self._alike: dict[tuple[Route, int, str, str, bool], _Alike] = {}
         self._histograms: dict[tuple[str, tuple[str, ...]], Histogram] = {}
         self._numbers: dict[tuple[str, tuple[str, ...]], float] = {}
         self._known: set[tuple[str, str]] = set()
@@ -154,24 +162,17 @@ class Metrics(NoStart):
     # -- events
 
     def request_finished(self, exchange: Exchange) -> None:
-        seconds = exchange.ended_s - exchange.started_s
-        route, status = exchange.route, exchange.status
-        http = self._http.get((route.method, route.path, status)) or self._http_histogram(route, status)
-        http.pending.append(seconds)
-        if len(http.pending) >= FOLD_AT:
-            http.fold()
-        rows = exchange.rows
-        if status < 400 and rows:
-            series = self._models.get((exchange.model, exchange.version)) or self._series(
-                exchange.model, exchange.version
-            )
-            series.rows += rows
-            series.last_s = exchange.started_s
-            joined = exchange.batch_rows
-            series.records += _pack(seconds, joined or rows, not joined, *exchange.stages)
-            if len(series.records) >= _FOLD_AT_NBYTES:
-                series.fold()
-        elif exchange.shed:
+        ended_s, rows, joined = exchange.ended_s, exchange.rows, exchange.batch_rows
+        seconds = ended_s - exchange.started_s
+        key = (exchange.route, exchange.status, exchange.model, exchange.version, not rows)
+        alike = self._alike.get(key) or self._new_alike(exchange)
+        records = alike.records
+        records += _pack(seconds, ended_s, rows, joined or rows, not joined, *exchange.stages)
+        if len(records) >= _FOLD_AT_NBYTES:
+            alike.fold()
+        if exchange.status < 400:
+            return
+        if exchange.shed:
             self.add("inferir_requests_shed", (exchange.shed,))
         elif exchange.code:
             version = self._labels(exchange.model, exchange.version)
@@ -211,6 +212,9 @@ class Metrics(NoStart):
 
     def snapshot(self) -> dict[str, list[tuple[list[str], list[float]]]]:
         """Family -> lines: values of the labels, and a number or a histogram's (see Histogram.values)."""
+        for alike in list(self._alike.values()):
+            if alike.records:
+                alike.fold()
         lines: dict[str, list[tuple[list[str], list[float]]]] = {name: [] for name in FAMILIES}
         for (name, key), number in list(self._numbers.items()):
             lines[name].append((list(key), [float(number)]))
@@ -224,11 +228,10 @@ class Metrics(NoStart):
     def _model_lines(self, lines: dict[str, list[tuple[list[str], list[float]]]]) -> None:
         since_1970_s = time() - monotonic()
         for (model, version), series in self._models.items():
-            series.fold()
             labels = [model, version]
             values = {
                 "model_inference_duration_seconds": series.duration.values(),
-                "model_predictions": [float(series.rows)],
+                "model_predictions": [series.rows],
                 "inferir_batch_rows": series.batch_rows.values(),
                 "inferir_batch_requests": series.batch_requests.values(),
                 "inferir_kernel_seconds": [series.kernel_s],
@@ -252,9 +255,16 @@ class Metrics(NoStart):
     def _series(self, model: str, version: str) -> _ModelSeries:
         return self._models.setdefault(self._labels(model, version), _ModelSeries())
 
-    def _http_histogram(self, route: Route, status: int) -> Histogram:
-        bounds = FAMILIES["http_server_request_duration_seconds"].bounds
-        return self._http.setdefault((route.method, route.path, status), Histogram(bounds))
+    def _new_alike(self, exchange: Exchange) -> _Alike:
+        route, status = exchange.route, exchange.status
+        labels = self._labels(exchange.model, exchange.version)
+        key = (route, status, *labels, not exchange.rows)
+        if key not in self._alike:
+            bounds = FAMILIES["http_server_request_duration_seconds"].bounds
+            http = self._http.setdefault((route.method, route.path, status), Histogram(bounds))
+            answered = status < 400 and exchange.rows
+            self._alike[key] = _Alike(http, self._series(exchange.model, exchange.version) if answered else None)
+        return self._alike[key]
 
     def _histogram(self, name: str, labels: tuple[str, ...]) -> Histogram:
         histogram = self._histograms.get((name, labels))

@@ -128,7 +128,7 @@ def in_time(
 ) -> list[float]:
     """When requests were answered that were answered in time, while `per_s` came in a second: a server in model.
 
-    Those in work are run in their order by `threads`; one whose time is over before it runs is dropped. `service_s`
+    Those in work are run in their order by `threads`; one that cannot be done in time is dropped. `service_s`
     says how long one takes that begins at a time.
     """
     events: list[tuple[float, int, str, float]] = []
@@ -158,7 +158,7 @@ def in_time(
             admission.wait(partial(enter, came_s))
         while free and runnable:
             came_s = runnable.popleft()
-            if came_s + patience_s < now_s:
+            if came_s + patience_s < now_s + service_s(now_s):
                 admission.leave(now_s - came_s, now_s, done=False)
             else:
                 free -= 1
@@ -175,7 +175,7 @@ def test_goodput_stays_flat(threads: int, times: float, patience_s: float) -> No
     admission = Admission(FixedLimit(64), max_queue=256)
     load = {"per_s": times * capacity_per_s, "patience_s": patience_s, "end_s": 10.0}
     answered = in_time(admission, lambda now_s: 0.1, threads=threads, **load)
-    assert sum(when_s <= 10.0 for when_s in answered) >= 0.9 * capacity_per_s * 10.0
+    assert sum(when_s <= 10.0 for when_s in answered) >= 0.95 * capacity_per_s * 10.0
 
 
 @pytest.mark.parametrize("threads", [1, 64])
@@ -184,7 +184,7 @@ def test_what_was_slow_may_be_fast_again(threads: int) -> None:
     admission = Admission(FixedLimit(64), max_queue=256)
     load = {"per_s": threads * 50.0, "patience_s": 1.5, "end_s": 30.0}
     answered = in_time(admission, lambda now_s: 1.0 if now_s < 10.0 else 0.1, threads=threads, **load)
-    assert sum(20.0 < when_s <= 30.0 for when_s in answered) >= 0.9 * threads / 0.1 * 10.0
+    assert sum(20.0 < when_s <= 30.0 for when_s in answered) >= 0.95 * threads / 0.1 * 10.0
 
 
 def test_one_alone_is_never_too_late() -> None:
