@@ -150,6 +150,7 @@ def decode_json(body: bytes) -> Any:
     try:
         return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"expected JSON, got {len(body)} bytes of something else: {error}") from None
+        what = f"{len(body)} bytes of something else: {error}" if body else "an empty body"
+        raise InvalidInputError(f"expected JSON, got {what}") from None
     except RecursionError:
         raise InvalidInputError("expected JSON, got values nested too deep") from None
