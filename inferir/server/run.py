@@ -26,6 +26,8 @@ def run(settings: Settings, *, started: Callable[[str], None] = lambda url: None
 
     Raises InferirError where the server cannot start: no model that loads, a port that is taken, ...
     """
+    if not settings.models:
+        raise InvalidInputError("models: expected .apr files, or folders of them, got none")
     keys = check(settings)
     configure_logging(settings)
     run_loop(_serve(settings, keys, started) if settings.workers == 1 else _supervise(settings, keys, started))
@@ -80,7 +82,11 @@ async def _serve(settings: Settings, keys: Keys, started: Callable[[str], None])
         for alias in settings.aliases:
             name, _, reference = alias.partition("=")
             await app.library.alias(name, reference)
+        if settings.default_model:
+            app.registry.resolve(settings.default_model)  # raises where there is none of that name
         app.loaded = True
+        if not len(app.registry):
+            _log.warning("no model is loaded: expected .apr files in %s", ", ".join(settings.models))
         started(url_of(settings, listener))
         if settings.watch_s:
             tasks.add(loop.create_task(watcher.run(settings.watch_s)))
@@ -166,7 +172,8 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
             context.load_verify_locations(settings.tls_client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except ssl.SSLError as error:
-        raise InvalidInputError(f"expected a certificate and its key in PEM, got: {error}") from error
+        files = ", ".join(filter(None, (settings.tls_certificate, settings.tls_key, settings.tls_client_ca)))
+        raise InvalidInputError(f"{files}: expected a certificate and its key in PEM, got: {error}") from error
     except OSError as error:
         raise FileAccessError(f"expected files of a certificate and its key, got: {error}") from error
     return context

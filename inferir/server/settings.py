@@ -14,6 +14,7 @@ from them.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -54,9 +55,16 @@ def default_concurrency(memory_mib: int) -> int:
 
 
 def _setting(
-    default: T, about: str, *, choices: tuple[str, ...] = (), low: float | None = None, secret: bool = False
+    default: T,
+    about: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float = math.inf,
+    secret: bool = False,
 ) -> T:
-    made: T = field(default=default, metadata={"help": about, "choices": choices, "low": low, "secret": secret})
+    meta = {"help": about, "choices": choices, "low": low, "high": high, "secret": secret}
+    made: T = field(default=default, metadata=meta)
     return made
 
 
@@ -66,8 +74,10 @@ class Settings:
 
     models: tuple[str, ...] = _setting((), "Model files, and folders of them.")
     host: str = _setting("127.0.0.1", "Address to listen on. Other than loopback needs API keys, or --insecure.")
-    port: int = _setting(8080, "Port for HTTP; 0 takes a free one.", low=0)
-    grpc_port: int = _setting(-1, "Port for gRPC (needs the extra `grpc`); 0 takes a free one, -1 none.", low=-1)
+    port: int = _setting(8080, "Port for HTTP; 0 takes a free one.", low=0, high=65535)
+    grpc_port: int = _setting(
+        -1, "Port for gRPC (needs the extra `grpc`); 0 takes a free one, -1 none.", low=-1, high=65535
+    )
     workers: int = _setting(1, "Processes that answer on the port.", low=1)
     default_model: str = _setting("", "Model that answers where none is named. Empty: the first one loaded.")
     aliases: tuple[str, ...] = _setting((), "Other names of models: NAME=MODEL or NAME=MODEL@VERSION.")
@@ -107,7 +117,7 @@ class Settings:
     tls_client_ca: str = _setting("", "Certificates (PEM) that clients have to show one of: mutual TLS.")
 
     log_format: str = _setting("text", "Log lines: text or json.", choices=("text", "json"))
-    log_requests: bool = _setting(False, "A log line for every request, not for failed ones alone.")
+    log_requests: bool = _setting(False, "A log line for every request; needs log_format json.")
     metrics: bool = _setting(True, "Count and time requests; without, /metrics has the process only.")
     otlp_endpoint: str = _setting("", "Where traces go (OTLP over HTTP; needs the extra `otel`). Empty: nowhere.")
     docs: bool = _setting(True, "Serve the web page, /docs and /openapi.json.")
@@ -119,6 +129,15 @@ class Settings:
                 raise InvalidInputError(f"{each.name}: expected one of {', '.join(meta['choices'])}, got {value!r}")
             if meta["low"] is not None and not value >= meta["low"]:
                 raise InvalidInputError(f"{each.name}: expected at least {meta['low']}, got {value!r}")
+            if meta["low"] is not None and value > meta["high"]:
+                raise InvalidInputError(f"{each.name}: expected at most {meta['high']}, got {value!r}")
+        for alias in self.aliases:
+            if not all(alias.partition("=")):
+                raise InvalidInputError(f"aliases: expected NAME=MODEL or NAME=MODEL@VERSION, got {alias!r}")
+        if self.otlp_endpoint and not self.otlp_endpoint.startswith(("http://", "https://")):
+            raise InvalidInputError(f"otlp_endpoint: expected http://... or https://..., got {self.otlp_endpoint!r}")
+        if self.log_requests and self.log_format != "json":
+            raise InvalidInputError(f"log_requests: expected log_format json with it, got {self.log_format}")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise InvalidInputError("expected tls_certificate and tls_key together, got one of them")
         if self.tls_client_ca and not self.tls_certificate:

@@ -141,13 +141,18 @@ def test_it_stops_when_it_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "says"),
     [
+        ([], 16, "models: expected .apr files, or folders of them, got none"),
         (["missing.apr"], 20, "[E010]"),
-        (["--host", "0.0.0.0"], 16, "expected API keys"),
+        (["MODEL", "--default-model", "lion"], 21, "unknown model 'lion'"),
+        (["MODEL", "--default-model", "lion", "--workers", "2"], 21, "unknown model 'lion'"),
+        ([".", "--host", "0.0.0.0"], 16, "expected API keys"),
         (["--workers", "0"], 16, "workers: expected at least 1"),
         (["--config", "missing.toml"], 20, "[E010]"),
     ],
 )
 def test_what_it_refuses(tmp_path: Path, arguments: list[str], exit_code: int, says: str) -> None:
+    model = linear_model(tmp_path / "m.apr")
+    arguments = [model if argument == "MODEL" else argument for argument in arguments]
     with pytest.raises(AssertionError) as caught, process(tmp_path / "log", *arguments):
         pass
     assert says in str(caught.value)

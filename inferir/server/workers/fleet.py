@@ -154,6 +154,10 @@ class Fleet:
             _raise_first(await self._all("alias", alias=alias, reference=reference))
             self._registry.alias(alias, reference)
 
+    def check(self, reference: str) -> None:
+        """Whether a name, `name@version` or alias is loaded. Raises UnknownModelError."""
+        self._registry.resolve(reference)
+
     def sources(self) -> dict[str, str]:
         return dict(self._sources)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from inferir.kernels import select
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys
 from inferir.server.run import open_socket, url_of
@@ -42,7 +43,8 @@ class Supervisor:
     """Workers in slots: each slot has a socket that stays, and a process that may be replaced."""
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
-        self._settings = settings
+        # Named once, for all workers that there will be: one that starts later must not find another to be the best.
+        self._settings = settings = dataclasses.replace(settings, backend=select(settings.backend).name)
         self._keys = keys
         self._fleet = Fleet(settings.memory_limit_bytes)
         self._slots = [_Slot(number) for number in range(settings.workers)]
@@ -65,6 +67,8 @@ class Supervisor:
             for alias in self._settings.aliases:
                 name, _, reference = alias.partition("=")
                 await self._fleet.alias(name, reference)
+            if self._settings.default_model:
+                self._fleet.check(self._settings.default_model)
             for slot in self._slots:
                 await self._open(slot)
             started(url_of(self._settings, self._sockets[0]))

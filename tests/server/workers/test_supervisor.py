@@ -17,6 +17,11 @@ from typing import Any
 
 import pytest
 
+from inferir.errors import BackendError
+from inferir.kernels import select
+from inferir.server.request.auth import Keys
+from inferir.server.settings import Settings
+from inferir.server.workers.supervisor import Supervisor
 from tests.patience import PATIENCE_S
 from tests.server.serving import Process, linear_model, process
 
@@ -188,3 +193,11 @@ def test_a_model_that_does_not_load_at_start(tmp_path: Path) -> None:
         process(tmp_path / "log", tmp_path / "bad.apr", "--workers", 2),
     ):
         pass
+
+
+def test_workers_are_told_the_backend_by_name() -> None:
+    """Found out once: a worker that starts later must not find another one to be the best."""
+    supervisor = Supervisor(Settings(workers=2, backend="auto"), Keys({}))
+    assert supervisor._settings.backend == select("auto").name
+    with pytest.raises(BackendError, match="backend 'quantum' is not available"):
+        Supervisor(Settings(workers=2, backend="quantum"), Keys({}))
