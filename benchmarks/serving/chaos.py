@@ -1,10 +1,13 @@
 """What may go wrong, for as long as you like: `python -m benchmarks.serving.chaos [--seconds 600]`.
 
 Two workers answer 500 requests a second while, in turns and all the time: a worker is killed, the model is replaced by
-another, by rubbish, by half of itself, clients send a byte a second, a thousand connections are idle, bodies are too
-large, and more is asked than can be answered. At the end: no wrong answer, no answer that never came but those a killed
-worker had in hand, and no more memory in a worker than after the first minute: `worker_mib` is that of the largest one,
-every half minute. The model has 4 MiB, so that one which is not let go shows.
+another, by rubbish, by half of itself, there is no room for its copy, clients send a byte a second, a thousand
+connections are idle, bodies are too large, and more is asked than can be answered. The clock of the server jumps by up
+to a year all the while.
+
+At the end: no wrong answer, no answer that never came but those a killed worker had in hand, and no more memory in a
+worker than after the first minute: `worker_mib` is that of the largest one, every half minute. The model has 4 MiB, so
+that one which is not let go shows.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import tempfile
 from collections.abc import Callable
@@ -25,7 +29,11 @@ from benchmarks.serving.load import closed_loop, open_loop, post
 from tests.server.serving import Process, linear_model, process
 
 RATE = 500
+MODEL_BYTES = 2**22
 _LOOK_S = 30.0
+
+#: Has a sitecustomize.py for the server's processes.
+JUMPING = Path(__file__).parent / "jumping"
 
 
 class Chaos:
@@ -39,7 +47,7 @@ class Chaos:
     async def trouble(self, seconds: float) -> None:
         end_s = asyncio.get_running_loop().time() + seconds
         ways: list[Callable[[], Any]] = [self.kill, self.replace, self.rubbish, self.half, self.dawdle, self.idle]
-        ways += [self.too_large, self.overload]
+        ways += [self.too_large, self.overload, self.full]
         while asyncio.get_running_loop().time() < end_s:
             way = random.choice(ways)
             self.made[way.__name__] = self.made.get(way.__name__, 0) + 1
@@ -61,6 +69,17 @@ class Chaos:
     async def half(self) -> None:
         data = self._model.read_bytes()
         self._model.write_bytes(data[: len(data) // 2])
+
+    async def full(self) -> None:
+        """A disk without room: for the supervisor, who takes copies, no file may be as large as the model."""
+        pid = self._served.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (MODEL_BYTES // 2, before[1]))
+        try:
+            await self.replace()
+            await asyncio.sleep(2.0)
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
     async def dawdle(self) -> None:
         async def drip() -> None:
@@ -108,7 +127,7 @@ class Chaos:
 
 
 def write_model(path: Path, version: int) -> None:
-    linear_model(path, version=str(version), intercept=version, pad_bytes=2**22)
+    linear_model(path, version=str(version), intercept=version, pad_bytes=MODEL_BYTES)
 
 
 async def run(served: Process, model: Path, seconds: float) -> dict[str, Any]:
@@ -140,8 +159,11 @@ def main() -> None:
         model = Path(folder) / "m.apr"
         write_model(model, 0)
         options = ("--workers", 2, "--watch-s", "0.2", "--max-body-bytes", 2**20)
-        with process(Path(folder) / "log", model, *options) as served:
-            print(json.dumps(asyncio.run(run(served, model, arguments.seconds))))  # noqa: T201 - a script
+        environ = {"PYTHONPATH": os.pathsep.join([str(JUMPING), *filter(None, [os.environ.get("PYTHONPATH")])])}
+        with process(Path(folder) / "log", model, *options, environ=environ) as served:
+            found = asyncio.run(run(served, model, arguments.seconds))
+            found["no_room"] = served.log.read_text().count("expected room for a copy")
+            print(json.dumps(found))  # noqa: T201 - a script
 
 
 if __name__ == "__main__":

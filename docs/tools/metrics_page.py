@@ -39,7 +39,7 @@ histogram_quantile(0.99, sum by (le, model) (rate(model_inference_duration_secon
 most {MODEL_LIMIT} versions have numbers of their own over the life of a process, those after them are counted as
 `other`.
 
-Counting costs a request two to three microseconds, `Server-Timing` among them.
+What counting and `Server-Timing` cost a request is in [performance.md](../performance.md#the-server).
 
 ## Server-Timing
 

@@ -71,7 +71,8 @@ def test_a_prediction_with_the_form(tab: Any, served: Served) -> None:
     model = served.models["penguins"]
     assert output.inner_text().startswith(json.dumps(model.predict([row])[0]))
     shown = [float(text) for text in re.findall(r"0\.\d+", output.inner_text().partition("(")[0])]
-    assert shown == pytest.approx(model.predict_proba([row])[0].tolist(), rel=1e-3)
+    assert shown == pytest.approx(sorted(model.predict_proba([row])[0].tolist(), reverse=True), rel=1e-3)
+    assert f"probabilities {model.predict([row])[0]} {max(shown)}" in output.inner_text()
 
 
 def test_an_error_of_the_form_is_shown(tab: Any, served: Served) -> None:

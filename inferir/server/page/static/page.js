@@ -161,6 +161,9 @@ function features(form) {
   });
 }
 
+// Of those, the most probable are shown.
+const MOST_CLASSES = 5;
+
 async function predict(form) {
   const output = form.querySelector("output");
   try {
@@ -170,7 +173,7 @@ async function predict(form) {
       body: JSON.stringify({
         model_id: form.dataset.model,
         features: features(form),
-        options: { return_probabilities: "probabilities" in form.dataset },
+        options: "probabilities" in form.dataset ? { top_k: MOST_CLASSES } : {},
       }),
     });
     const answer = await response.json();
@@ -183,10 +186,10 @@ async function predict(form) {
 }
 
 function said(answer) {
-  const probabilities = answer.probabilities
-    ? `, probabilities ${answer.probabilities.flat().map((each) => (each === null ? "–" : +each.toPrecision(4))).join(", ")}`
-    : "";
-  return `${JSON.stringify(answer.prediction)}${probabilities} (${answer.latency_ms} ms)`;
+  const number = (each) => (each === null ? "–" : +each.toPrecision(4));
+  const top = answer.top?.flat().map((each) => `${each.class} ${number(each.probability)}`);
+  const shown = top ? `, probabilities ${top.join(", ")}` : "";
+  return `${JSON.stringify(answer.prediction)}${shown} (${answer.latency_ms} ms)`;
 }
 
 document.addEventListener("submit", (event) => {
