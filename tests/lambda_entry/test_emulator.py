@@ -45,8 +45,16 @@ def emulator_path() -> str:
     path = Path(found.submodule_search_locations[0], "local", "rapid", f"aws-lambda-rie-{machine}")
     if not path.exists():
         pytest.skip(f"aws-sam-cli has no emulator for {machine}")
-    path.chmod(0o755)
     return str(path)
+
+
+def emulator(folder: Path) -> str:
+    """The same as a program: in the wheel it is data, and what was installed may be another user's."""
+    program = folder / "emulator"
+    if not program.exists():
+        shutil.copyfile(emulator_path(), program)
+        program.chmod(0o755)
+    return str(program)
 
 
 class Rapid:
@@ -73,7 +81,7 @@ def rapid(command: list[str], log: Path, **environ: str) -> Iterator[Rapid]:
     variables = {**os.environ, "AWS_LAMBDA_FUNCTION_TIMEOUT": "300", **environ}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [emulator_path(), *addresses, *command], env=variables, stdout=output, stderr=output, cwd="/"
+            [emulator(log.parent), *addresses, *command], env=variables, stdout=output, stderr=output, cwd="/"
         )
     try:
         end_s = time.monotonic() + PATIENCE_S
