@@ -1,95 +1,148 @@
-"""python -m benchmarks.rivals [--seconds 1.0] [--only WORD]: a table in Markdown on standard output.
+"""python -m benchmarks.rivals [WORD...]: ours beside others, on the cases whose key has one of the words, or on all.
 
-Every cell is the time of a call on one thread. All peers of a model take turns, so a busy machine slows all of them,
-and the fastest call of each counts. Peers must agree: labels but for the few that differ in float32 alone, numbers to
-the contract of their width.
+Every peer runs in a fresh process, and processes take turns (`measure.py`). Before anything is timed, all must give the
+same answer (`agreement.py`). Figures go into a file (`record.py`), from which `report` writes docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
-from benchmarks.rivals import onnx_runtime, ours, scikit_learn
-from benchmarks.rivals.cases import CASES, Array, Call, Case, Peer
-
-ROWS = (1, 100, 10_000)
-
-#: Rows on which answers are compared.
-_COMPARED_ROWS = 1000
+from benchmarks.rivals.agreement import COMPARED_ROWS, agree
+from benchmarks.rivals.cases import CASES, THREAD_CASES, Case
+from benchmarks.rivals.measure import turns
+from benchmarks.rivals.peers import OURS, PEERS
+from benchmarks.rivals.prepare import prepare
+from benchmarks.rivals.process import PeerError, Process
+from benchmarks.rivals.record import RECORD, Record, environment
 
 #: A call that would take longer, going by the rows before, is not made.
-_LONGEST_S = 5.0
+_LONGEST_S = 10.0
 
-#: Share of labels that may differ between two float32 computations, of rows near a border.
-_UNEQUAL_LABELS = 0.002
-
-
-def agree(case: Case, ours_answer: Array, theirs: Array, peer: str) -> None:
-    """Raises AssertionError where a peer answers something else."""
-    theirs = np.asarray(theirs).reshape(ours_answer.shape)
-    if ours_answer.dtype.kind in "iu":
-        unequal = float(np.mean(ours_answer != theirs))
-        assert unequal <= (_UNEQUAL_LABELS if peer != "scikit-learn" or case.dtype is np.float32 else 0), (
-            f"{case.name}: {unequal:.2%} of the labels are not those of {peer}"
-        )
-        return
-    narrow = theirs.dtype == np.float32 or case.dtype is np.float32
-    size = np.abs(theirs).max()
-    error = float(np.abs(ours_answer - theirs).max() / size)
-    assert error <= (1e-4 if narrow else 1e-9), f"{case.name}: off by {error:.1e} from {peer}"
+_THREAD_ROWS = (1_000, 10_000, 100_000)
 
 
-def times(calls: Mapping[str, Call], rows: Array, seconds: float) -> dict[str, float]:
-    """Fastest call of each, in seconds, of as many rounds as there is time for, at least three."""
-    best = dict.fromkeys(calls, float("inf"))
-    end, rounds = time.perf_counter() + seconds, 0
-    while rounds < 3 or (time.perf_counter() < end and rounds < 5000):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call(rows)
-            best[name] = min(best[name], time.perf_counter() - start)
-        rounds += 1
-    return best
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
-def compare(case: Case, peers: Mapping[str, Peer], seconds: float) -> list[str]:
-    """Lines of the table."""
-    made = {name: peer(case) for name, peer in peers.items()}
-    calls = {name: call for name, call in made.items() if call is not None}
-    own = next(name for name in calls if name.startswith("inferir"))
-    answer = np.asarray(calls[own](case.rows[:_COMPARED_ROWS]))
-    for name, call in calls.items():
-        agree(case, answer, call(case.rows[:_COMPARED_ROWS]), name)
-    lines, by_row = [], dict.fromkeys(calls, 0.0)
-    for n in ROWS:
-        found = times({name: calls[name] for name in by_row if by_row[name] * n < _LONGEST_S}, case.rows[:n], seconds)
-        by_row = {name: best / n for name, best in found.items()}
-        best = min(found[name] for name in found if not name.startswith("inferir"))
-        cells = " | ".join(f"{found[name] * 1e6:,.1f}" if name in found else "-" for name in peers)
-        mine = min(found[name] for name in found if name.startswith("inferir"))
-        lines.append(f"| {case.name} | {n:,} | {cells} | {best / mine:.1f} |")
-    return lines
+def started(case: Case, names: Iterable[str], threads: int, clock: str, versions: Any) -> dict[str, Process]:
+    """Processes that are ready; what cannot take part is said and left out."""
+    processes = {
+        name: Process(name, case.key, threads, clock) for name in names if PEERS[name].may_have(case.library, case.ask)
+    }
+    ready = {}
+    for name, process in processes.items():
+        try:
+            reply = process.ready()
+        except PeerError as error:
+            say(f"  {error}")
+            continue
+        if reply["ready"]:
+            ready[name] = process
+            versions.update(reply["versions"])
+        else:
+            process.close()
+    return ready
+
+
+def agreeing(case: Case, processes: dict[str, Process]) -> dict[str, Process]:
+    """Those that answer as ours does."""
+    ours, right = processes[OURS].answer(COMPARED_ROWS), {}
+    for name, process in processes.items():
+        try:
+            off = agree(case, ours, process.answer(COMPARED_ROWS), name)
+        except (AssertionError, PeerError) as error:
+            say(f"  left out: {error}")
+            process.close()
+            continue
+        if off:
+            say(f"  {name}: {off:.2%} of the rows differ")
+        right[name] = process
+    return right
+
+
+def compare(case: Case, names: Iterable[str], options: argparse.Namespace, record: Record, facts: Any) -> None:
+    """All cells of a case: one set of processes for one thread, another for all cores."""
+    names = list(names)
+    for threads in sorted(set(case.rows.values()), reverse=True):
+        used = threads or os.cpu_count() or 1
+        clock = options.clock if used == 1 else "wall"
+        wanted = [
+            rows
+            for rows, of in case.rows.items()
+            if of == threads
+            and (not options.rows or rows in options.rows)
+            and not (options.resume and record.has("rivals", case.key, rows, used))
+        ]
+        if not wanted:
+            continue
+        going = agreeing(case, started(case, names, used, clock, facts["versions"]))
+        by_row: dict[str, float] = {}
+        for rows in wanted:
+            if not by_row and rows > 1000:  # what a call will take, by a tenth of it
+                by_row = {name: process.turn(rows // 100, 1) * 100 / rows for name, process in going.items()}
+            able = {name: process for name, process in going.items() if by_row.get(name, 0) * rows < _LONGEST_S}
+            load = os.getloadavg()[0]
+            figures = turns(able, rows, options.seconds, used)
+            by_row |= {name: figure.fastest_s / rows for name, figure in figures.items()}
+            cell = {"part": "rivals", "case": case.key, "rows": rows, "threads": used, "clock": clock}
+            cell |= {"load": round(load, 1), "peers": {name: figure._asdict() for name, figure in figures.items()}}
+            record.put(cell, facts)
+            said = sorted((figure.median_s, name) for name, figure in figures.items())
+            say(f"  {rows:>7,} rows, {used}: " + ", ".join(f"{name} {s * 1e6:,.1f}" for s, name in said))
+        for process in going.values():
+            process.close()
+
+
+def compare_threads(case: Case, options: argparse.Namespace, record: Record, facts: Any) -> None:
+    """Ours on one thread and on all cores."""
+    counts = (1, os.cpu_count() or 1)
+    processes = {threads: Process(OURS, case.key, threads) for threads in counts}
+    for process in processes.values():
+        process.ready()
+    for rows in _THREAD_ROWS:
+        found = turns(processes, rows, options.seconds, max(counts))
+        for threads, figure in found.items():
+            cell = {"part": "threads", "case": case.key, "rows": rows, "threads": threads, "clock": "wall"}
+            cell |= {"load": round(os.getloadavg()[0], 1), "peers": {OURS: figure._asdict()}}
+            record.put(cell, facts)
+        one, all_cores = (found[threads].median_s for threads in counts)
+        say(f"  {rows:>7,} rows: {one * 1e6:,.0f} us, {all_cores * 1e6:,.0f} us: {one / all_cores:.2f}")
+    for process in processes.values():
+        process.close()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rivals", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each cell, all peers together")
-    parser.add_argument("--only", default="", help="models whose name contains this")
+    parser.add_argument("words", nargs="*", default=[""], help="parts of keys of cases (default: all)")
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS), help="ours always takes part")
+    parser.add_argument("--rows", nargs="+", type=int, help="these numbers of rows only")
+    parser.add_argument("--seconds", type=float, default=1.5, help="for each cell, all peers together")
+    parser.add_argument("--record", type=Path, default=RECORD, help="file of figures, added to (default %(default)s)")
+    parser.add_argument("--clock", default="wall", choices=("wall", "cpu"), help="of one thread; cpu: a busy machine")
+    parser.add_argument("--resume", action="store_true", help="leave cells alone that the file has")
+    parser.add_argument("--threads", action="store_true", help="instead: ours on one thread and on all cores")
     options = parser.parse_args()
-    peers = {**ours.peers(), **scikit_learn.peers(), **onnx_runtime.peers()}
-    sys.stdout.write(f"| model | rows | {' | '.join(f'{name}, us' for name in peers)} | best peer / ours |\n")
-    sys.stdout.write(f"|---|--:|{'--:|' * (len(peers) + 1)}\n")
-    with threadpool_limits(1):
-        for case in CASES:
-            if options.only in case.name:
-                sys.stdout.write("\n".join(compare(case, peers, options.seconds)) + "\n")
-                sys.stdout.flush()
+    record, facts = Record(options.record), environment()
+    chosen = [case for key, case in CASES.items() if any(word in key for word in options.words)]
+    start = time.perf_counter()
+    for case in chosen:
+        if options.threads and case.key not in THREAD_CASES:
+            continue
+        prepare(case)
+        say(f"{case.key}, after {time.perf_counter() - start:.0f} s")
+        if options.threads:
+            compare_threads(case, options, record, facts)
+        else:
+            compare(case, dict.fromkeys((OURS, *options.peers)), options, record, facts)
     return 0
 
 

@@ -1,0 +1,187 @@
+"""python -m benchmarks.rivals.report [RECORD]: tables and pictures of docs/performance.md, from the file of figures.
+
+Tables go between the marks in the page; nothing else of it is touched. Ratios are of medians: best peer / ours.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.rivals.cases import CASES, Case
+from benchmarks.rivals.peers import OURS, PEERS
+from benchmarks.rivals.record import RECORD, Record
+
+__all__ = ["Cell", "between", "cells", "geometric_mean", "groups"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+PAGE = _ROOT / "docs" / "performance.md"
+_CLOCKS = {"wall": "time", "cpu": "time of the CPU"}
+
+
+class Cell(NamedTuple):
+    """One case, number of rows and of threads: seconds a call of ours and of others, fastest first."""
+
+    case: Case
+    rows: int
+    threads: int
+    ours_s: float
+    others_s: tuple[tuple[float, str], ...]
+
+    @property
+    def ratio(self) -> float:
+        """Best peer / ours."""
+        return self.others_s[0][0] / self.ours_s
+
+
+def cells(record: Record) -> list[Cell]:
+    """In the order of the cases; those without a peer are left out."""
+    found = []
+    for cell in record.cells:
+        if cell["part"] == "rivals" and cell["case"] in CASES and len(cell["peers"]) > 1:
+            others = sorted((figure["median_s"], name) for name, figure in cell["peers"].items() if name != OURS)
+            ours = cell["peers"][OURS]["median_s"]
+            found.append(Cell(CASES[cell["case"]], cell["rows"], cell["threads"], ours, tuple(others)))
+    order = list(CASES)
+    return sorted(found, key=lambda cell: (order.index(cell.case.key), cell.rows))
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """exp of the mean of logarithms; nan of nothing."""
+    logarithms = [math.log(value) for value in values]
+    return math.exp(math.fsum(logarithms) / len(logarithms)) if logarithms else math.nan
+
+
+def groups(found: Iterable[Cell]) -> Mapping[str, list[Cell]]:
+    """Trees, others, and explanations."""
+    answer: dict[str, list[Cell]] = {"Trees": [], "Others": [], "Explanations": []}
+    for cell in found:
+        name = "Explanations" if cell.case.ask == "contributions" else "Trees" if cell.case.is_tree else "Others"
+        answer[name].append(cell)
+    return answer
+
+
+def _time(seconds: float) -> str:
+    us = seconds * 1e6
+    return f"{us:,.1f}" if us < 100 else f"{us:,.0f}"
+
+
+def _table(found: list[Cell]) -> Iterator[str]:
+    """A line for each case, two columns for each number of rows."""
+    columns = list(dict.fromkeys((rows, threads) for cell in found for rows, threads in [(cell.rows, cell.threads)]))
+    columns.sort()
+    heads = [f"{rows:,} row{'s' * (rows > 1)}{f', {threads} threads' * (threads > 1)}" for rows, threads in columns]
+    yield f"| model | {' | '.join(f'{head}, us | best peer / ours' for head in heads)} |"
+    yield f"|---|{'--:|--:|' * len(columns)}"
+    places = {(cell.case.key, cell.rows, cell.threads): cell for cell in found}
+    for case in dict.fromkeys(cell.case for cell in found):
+        line = [case.label]
+        for rows, threads in columns:
+            cell = places.get((case.key, rows, threads))
+            line += ["", ""] if cell is None else [_time(cell.ours_s), f"{cell.ratio:.1f} {cell.others_s[0][1]}"]
+        yield f"| {' | '.join(line)} |"
+    means = [geometric_mean(c.ratio for c in found if (c.rows, c.threads) == column) for column in columns]
+    yield f"| **geometric mean** | {' | '.join(f' | **{mean:.1f}**' for mean in means)} |"
+
+
+def _everything(found: list[Cell]) -> Iterator[str]:
+    """All peers, of all cells."""
+    seen = {name for cell in found for _, name in cell.others_s}
+    names = [name for name in PEERS if name in seen]
+    yield f"| model | rows | threads | {OURS} | {' | '.join(names)} |"
+    yield f"|---|--:|--:|--:|{'--:|' * len(names)}"
+    for cell in found:
+        others = {name: _time(seconds) for seconds, name in cell.others_s}
+        rest = " | ".join(others.get(name, "") for name in names)
+        yield f"| {cell.case.label} | {cell.rows:,} | {cell.threads} | {_time(cell.ours_s)} | {rest} |"
+
+
+def _threads(record: Record) -> Iterator[str]:
+    """Ours on one thread, over ours on all."""
+    figures = {
+        (cell["case"], cell["rows"], cell["threads"]): cell["peers"][OURS]["median_s"]
+        for cell in record.cells
+        if cell["part"] == "threads" and cell["case"] in CASES
+    }
+    if not figures:
+        return
+    most = max(threads for _, _, threads in figures)
+    rows = sorted({n for _, n, _ in figures})
+    yield f"| model | {' | '.join(f'{n:,} rows, us | 1 / {most} threads' for n in rows)} |"
+    yield f"|---|{'--:|--:|' * len(rows)}"
+    for key in (key for key in CASES if any(case == key for case, _, _ in figures)):
+        line = [CASES[key].label]
+        for n in rows:
+            one, all_threads = figures.get((key, n, 1)), figures.get((key, n, most))
+            line += [_time(one), f"{one / all_threads:.2f}"] if one and all_threads else ["", ""]
+        yield f"| {' | '.join(line)} |"
+
+
+def _environments(record: Record) -> Iterator[str]:
+    """A line for each machine and system, and one of versions."""
+    same: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for found in record.environments:
+        machine = (found["cpu"], found["cores"], found["system"], found["python"], found["backend"], *found["flags"])
+        same.setdefault(machine, []).append(found)
+    for (cpu, cores, system, python, backend, *flags), some in same.items():
+        times = sorted(found["when"] for found in some)
+        of = [cell for cell in record.cells if cell["when"] in times]
+        loads, clocks = [cell["load"] for cell in of], {cell.get("clock", "wall") for cell in of}
+        span = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
+        yield (
+            f"- {span}: {cpu}, {cores} cores ({' '.join(flags)}), load {min(loads):.1f} to {max(loads):.1f}, "
+            f"{' and '.join(sorted(_CLOCKS[clock] for clock in clocks))}; {system}, Python {python}, backend {backend}"
+        )
+        versions = {name: version for found in some for name, version in found["versions"].items()}
+        yield f"- {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}"
+
+
+def page(record: Record) -> dict[str, str]:
+    """Name of a part of the page -> its text."""
+    found = cells(record)
+    lines = [*_environments(record), ""]
+    for name, some in groups(found).items():
+        if some:
+            lines += [f"### {name}", "", *_table(some), ""]
+    behind = [f"{c.case.label}, {c.rows:,} rows ({c.ratio:.2f} {c.others_s[0][1]})" for c in found if c.ratio < 1]
+    mean = geometric_mean(cell.ratio for cell in found)
+    lines += [
+        f"All {len(found)} cells: geometric mean {mean:.1f}; behind the best peer: {'; '.join(behind) or 'none'}.",
+        "",
+        "<details><summary>Every peer, us</summary>",
+        "",
+        *_everything(found),
+        "",
+        "</details>",
+    ]
+    return {"rivals": "\n".join(lines), "threads": "\n".join(_threads(record))}
+
+
+def between(text: str, name: str, made: str) -> str:
+    """`text` with what stands between the marks of that name replaced."""
+    start, end = f"<!-- {name}: made by python -m benchmarks.rivals.report -->", f"<!-- /{name} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"{PAGE.name} has no part between {start} and {end}")
+    return f"{before}{start}\n\n{made}\n\n{end}{after}"
+
+
+def main() -> None:
+    from benchmarks.rivals.pictures import draw
+
+    record = Record(Path(sys.argv[1]) if len(sys.argv) > 1 else RECORD)
+    text = PAGE.read_text(encoding="utf-8")
+    for name, made in page(record).items():
+        text = between(text, name, made)
+    PAGE.write_text(text, encoding="utf-8")
+    for path in draw(record, _ROOT / "docs" / "pictures"):
+        sys.stdout.write(f"{path.relative_to(_ROOT)}\n")
+    sys.stdout.write(f"{PAGE.relative_to(_ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()
