@@ -37,8 +37,8 @@ __all__ = ["Model", "convert", "load"]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
-#: The shortest way to an answer for one row of a dtype, if it has been gone before and the backend has one.
-_Singles: TypeAlias = "dict[np.dtype[Any], Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]"
+#: The shortest way to an answer for rows of a dtype, if it has been gone before and the backend has one.
+_Short: TypeAlias = "dict[np.dtype[Any], Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]"
 
 
 class Model:
@@ -66,9 +66,11 @@ class Model:
         if demands == {"f32"}:  # the whole model works in float32: round once, straight from what came
             self._dtype = "float32"
         self._classes = _class_arrays(spec.classes)
-        self._labels = self._classes[0] if len(self._classes) == 1 else None
+        #: Labels of each output, at the positions that kernels answer; None where the positions are the labels.
+        self._labels = [None if _are_positions(labels) else labels for labels in self._classes]
         self._single_shape = (1, len(spec.columns)) if not self._columns.coded else None
-        self._singles: dict[str, _Singles] = {face: {} for face in FACES}
+        self._singles: dict[str, _Short] = {face: {} for face in FACES}
+        self._severals: dict[str, _Short] = {face: {} for face in FACES}
         self._predict_single = self._singles["prediction"]
 
     # -- answers
@@ -96,10 +98,12 @@ class Model:
             if single is not None:
                 return single(rows)
         answer = self._run("prediction", rows, encoded)
-        if self._classes:
-            columns = [labels[answer[:, k]] for k, labels in enumerate(self._classes)]
-            return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
-        return answer[:, 0] if answer.shape[1] == 1 else answer
+        if not self._labels:
+            return answer[:, 0] if answer.shape[1] == 1 else answer
+        columns = [
+            answer[:, k] if labels is None else labels.take(answer[:, k]) for k, labels in enumerate(self._labels)
+        ]
+        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
 
     def predict_proba(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
         """Probabilities of `classes`, (n, classes); a list of them, one per output, where there are several."""
@@ -150,15 +154,20 @@ class Model:
         return values[:, :, 0] if values.shape[2] == 1 else values, explainer.base.copy()
 
     def _run(self, face: str, rows: Any, encoded: bool = False) -> npt.NDArray[Any]:
-        is_single = type(rows) is ndarray and rows.shape == self._single_shape
-        if is_single and face != "prediction" and (single := self._singles[face].get(rows.dtype)):
-            return single(rows)
+        is_single = False
+        if type(rows) is ndarray:
+            is_single = rows.shape == self._single_shape
+            short = (self._singles if is_single else self._severals)[face].get(rows.dtype)
+            if short is not None and (
+                face != "prediction" if is_single else self._columns.fits(rows) and len(rows) <= CHUNK_ROWS
+            ):
+                return short(rows)
         matrix = rows if encoded else self.encode(rows)
         plan = self._plan if matrix.dtype.itemsize == 8 else self._narrow()
         if face not in plan.faces:
             raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
-        if is_single and matrix is rows:
-            self._keep_single(face, plan, rows.dtype)
+        if matrix is rows:
+            self._keep_short(face, plan, rows.dtype, is_single)
         return plan.run(face, matrix, self._threads_for(len(matrix)))
 
     def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
@@ -170,12 +179,18 @@ class Model:
         plan = self._plan if self.rows_dtype == "float64" else self._narrow()
         return plan.plain(face)
 
-    def _keep_single(self, face: str, plan: Plan, dtype: np.dtype[Any]) -> None:
+    def _keep_short(self, face: str, plan: Plan, dtype: np.dtype[Any], is_single: bool) -> None:
+        if self._columns.coded:
+            return  # codes that came encoded; text would come in the same shape
+        if not is_single:
+            if several := plan.several(face):
+                self._severals[face][dtype] = several
+            return
         flat, labels = False, None
         if face == "prediction":
-            flat, labels = plan.value(face).width == 1, self._labels
-            if self._classes and labels is None:
+            if len(self._classes) > 1:
                 return  # an array of labels for each output is put together from several
+            flat, labels = plan.value(face).width == 1, self._labels[0] if self._labels else None
         if single := plan.single(face, labels, flat=flat):
             self._singles[face][dtype] = single
 
@@ -324,3 +339,7 @@ def _class_arrays(classes: tuple[Any, ...]) -> list[npt.NDArray[Any]]:
         return []
     outputs = classes if isinstance(classes[0], tuple) else (classes,)
     return [np.array(labels, dtype=np.int64 if all(type(v) is int for v in labels) else object) for labels in outputs]
+
+
+def _are_positions(labels: npt.NDArray[Any]) -> bool:
+    return labels.dtype.kind == "i" and bool((labels == np.arange(len(labels))).all())

@@ -112,6 +112,10 @@ class ProgramRunner:
         """`NativeRunner.single`, where the backend runs programs in one call."""
         return self._runner.single(labels, flat=flat) if isinstance(self._runner, NativeRunner) else None
 
+    def several(self) -> Callable[[Array], Array] | None:
+        """`NativeRunner.several`, likewise."""
+        return self._runner.several if isinstance(self._runner, NativeRunner) else None
+
     def plain(self) -> Callable[[bytes | bytearray], list[Any]] | None:
         """`NativeRunner.plain`, likewise."""
         return self._runner.plain() if isinstance(self._runner, NativeRunner) else None
@@ -121,24 +125,26 @@ class ProgramRunner:
 
         Raises InvalidInputError with the row's number where an operator cannot take a row.
         """
-        n = len(rows)
-        if n <= self._rows:
-            try:
-                return self._runner(rows)
-            except RowError as problem:
-                raise InvalidInputError(f"row {problem.row}, {problem.text}") from None
-        out = np.empty((n, *self._dims), self._dtype)
+        if pool is None:
+            return self._whole(rows)
+        out = np.empty((len(rows), *self._dims), self._dtype)
 
         def chunk(first: int) -> None:
-            part = slice(first, first + step)
+            part = slice(first, first + CHUNK_ROWS)
             try:
                 self._fill(rows[part], out[part])
             except RowError as problem:
                 raise InvalidInputError(f"row {first + problem.row}, {problem.text}") from None
 
-        step = CHUNK_ROWS if pool else n
-        for _ in (pool.map if pool else map)(chunk, range(0, n, step)):
+        for _ in pool.map(chunk, range(0, len(rows), CHUNK_ROWS)):
             pass
+        return out
+
+    def _whole(self, rows: Array) -> Array:
+        if len(rows) <= self._rows or isinstance(self._runner, NativeRunner):
+            return self._runner(rows)
+        out = np.empty((len(rows), *self._dims), self._dtype)
+        self._fill(rows, out)
         return out
 
     def _fill(self, rows: Array, out: Array) -> None:
@@ -196,6 +202,10 @@ class Plan:
     def single(self, face: str, labels: Array | None = None, *, flat: bool = False) -> Callable[[Array], Array] | None:
         """`NativeRunner.single` of a face, where the backend runs programs in one call."""
         return self._runners[face].single(labels, flat)
+
+    def several(self, face: str) -> Callable[[Array], Array] | None:
+        """`NativeRunner.several` of a face, likewise."""
+        return self._runners[face].several()
 
     def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
         """`NativeRunner.plain` of a face, likewise."""

@@ -68,6 +68,39 @@ def test_shapes_and_dtypes(forest: inferir.Model) -> None:
     assert both.classes == ((0, 1, 2), (0, 1))
 
 
+FACES = {"predict": "prediction", "predict_proba": "probabilities", "raw": "raw"}
+
+
+@pytest.mark.parametrize("backend", available())
+@pytest.mark.parametrize("labels", [LABELS, LABELS * 2 + 1, np.array(["a", "b", "c"], object)[LABELS]])
+def test_the_short_ways_answer_as_the_long_one_does(backend: str, labels: Any) -> None:
+    """The first batch goes the long way, and later ones of the same dtype a short one."""
+    model = inferir.convert(LogisticRegression(max_iter=20, tol=1).fit(ROWS, labels), backend=backend)
+    shapes = [ROWS, np.asfortranarray(ROWS), ROWS[::-1], ROWS[:, ::-1][:, ::-1], ROWS[:1], ROWS[:0], ROWS[5:9]]
+    shapes += [np.repeat(ROWS, 30, axis=0), ROWS.astype(np.float32), ROWS.astype(np.float32)[:3]]
+    for name in FACES:
+        ask = getattr(model, name)
+        first = [getattr(inferir.Model(model.spec, backend=backend), name)(rows) for rows in shapes]
+        for _ in range(2):
+            for rows, right in zip(shapes, first, strict=True):
+                answer = ask(rows)
+                assert answer.dtype == right.dtype
+                assert answer.tolist() == right.tolist()
+
+
+@pytest.mark.parametrize("backend", available())
+def test_the_short_ways_refuse_what_the_long_one_does(linear: inferir.Model, backend: str) -> None:
+    model, bad = inferir.Model(linear.spec, backend=backend), ROWS.copy()
+    bad[150, 4] = np.nan
+    for _ in range(2):
+        model.predict(ROWS)
+        with pytest.raises(InvalidInputError, match="row 150, column 'column 4': expected a finite number, got nan"):
+            model.predict(bad)
+        for rows in (ROWS[:, :-1].copy(), ROWS[0], np.float64(3.0), np.array(3.0), ROWS[None], np.zeros((0, 12))):
+            with pytest.raises(InferirError):
+                model.predict(rows)
+
+
 def test_text_labels_come_back_as_text() -> None:
     labels = np.array(["red", "white", "rose"])[LABELS]
     model = inferir.convert(RandomForestClassifier(3, random_state=0).fit(ROWS, labels))

@@ -3,7 +3,7 @@
 A frame holds what a program needs for up to `capacity` rows: the buffers, and for each step its block, the arguments as
 compiled kernels take them (`kernels/aot`): eight bytes each, an array as its address and its lengths. Made once, it
 answers again and again; from call to call only the number of rows changes, and where rows and answer are if they stay
-outside. One thread at a time may use a frame.
+outside: `resize` and the caller see to that, or native code (`rows_table`). One thread at a time may use a frame.
 
 The standard library's `array` would do for the memory, but it imports `collections.abc`, which takes longer than all
 that happens here.
@@ -37,7 +37,7 @@ class Frame:
     """
 
     __slots__ = (
-        "_block_rows", "_blocks", "_lengths", "_pointers", "_rows", "_steps",
+        "_block_rows", "_blocks", "_blocks_address", "_lengths", "_pointers", "_rows", "_steps",
         "addresses", "buffers", "capacity", "notes", "owner", "result", "steps_address",
     )  # fmt: skip
 
@@ -90,6 +90,7 @@ class Frame:
                             self._lengths.append((len(blocks), dim))
                         blocks.append(lengths.get(dim, dim))
         base, self._blocks = _numbers(blocks, allocate)
+        self._blocks_address = base
         run: list[int] = []
         for (kernel, _, problem), begin in zip(steps, begins):  # noqa: B905 - strict= is slower, and both are of steps
             run.extend((address(kernel), base + 8 * begin, self.addresses[problem[0]] if problem else 0))
@@ -104,10 +105,24 @@ class Frame:
                 self._blocks[place] = lengths[dim]
             self._rows = n_rows
 
-    def point(self, buffer: int, address: int) -> None:
-        """Use memory outside the frame for a buffer."""
-        for place in self._pointers[buffer]:
-            self._blocks[place] = address
+    def rows_table(self) -> list[int]:
+        """What `inferir_rows` has to know to run the steps over rows and answers that are elsewhere, `capacity` at a
+        time: the steps, those two numbers of rows, the bytes of a row and of an answer, and which numbers of the blocks
+        are to become the number of rows, that of rows in a block, the address of rows, and that of answers."""
+        lengths = [[place for place, dim in self._lengths if dim == kind] for kind in (ROWS, BLOCK)]
+        groups = [*lengths, self._pointers[0], self._pointers[self.result] if self.result else []]
+        table = [self.steps_address, len(self.notes), self.capacity, self._block_rows]
+        table += [self._row_nbytes(0), self._row_nbytes(self.result)]
+        table += map(len, groups)
+        table += [self._blocks_address + 8 * place for places in groups for place in places]
+        return table
+
+    def _row_nbytes(self, buffer: int) -> int:
+        dtype, dims = self.buffers[buffer]
+        nbytes = ITEM_NBYTES[dtype]
+        for dim in dims[1:]:
+            nbytes *= dim
+        return nbytes
 
 
 def _bits(number: float) -> int:

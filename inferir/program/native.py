@@ -1,7 +1,7 @@
 """Runs frames on NumPy arrays: all steps of a program in one native call.
 
-One row is copied into a frame that is ready for it; of more rows, and of their answer, the frame is told the address.
-What happens in Python for one row takes as long as a hundred trees, so it is counted (`_single`, `_plain`).
+One row is copied into a frame that is ready for it; more rows, and their answer, stay where they are. What happens in
+Python for one row takes as long as a hundred trees, so it is counted.
 A frame serves one thread at a time and goes back to the shelf, so there are as many as calls at once.
 
 Nothing here refers back to its runner: a server that replaces its models gets their memory back with the last answer,
@@ -35,8 +35,10 @@ class Library(Protocol):
         what takes microseconds. It returns -1, the number of the step that stopped, or -2 for other than that many
         bytes."""
 
-    def run(self, steps_address: int, n_steps: int) -> int:
-        """Run steps without the lock: -1, or the number of the step that stopped."""
+    def bind_rows(self, table_address: int, array: type[Any]) -> Callable[[Array, Array], int]:
+        """A call that runs steps over rows and into their answer, arrays both, as a table says (`Frame.rows_table`),
+        without the lock. It returns -1, or where it stopped: the first of the rows that were run together times the
+        number of steps, plus that of the step."""
 
 
 def _memory(nbytes: int) -> tuple[int, Array]:
@@ -53,11 +55,16 @@ class _ArrayFrame(Frame):
         places = [(array.ctypes.data, array.shape) for array in arrays]
         super().__init__(program, places, library.address, block_rows, capacity, _memory)
         self.arrays = arrays  # kept alive
+        self._table = np.array(self.rows_table(), np.int64)
         self.rows, self.answer = self.view(0), self.view(self.result)
 
     def bind_row(self, library: Library) -> Callable[[bytes], int]:
         """What answers one row, of which it is given the bytes."""
         return library.bind_row(self.steps_address, len(self.notes), self.addresses[0], self.rows.nbytes)
+
+    def bind_rows(self, library: Library) -> Callable[[Array, Array], int]:
+        """What answers rows, of which it is given the array, and that of their answer."""
+        return library.bind_rows(self._table.ctypes.data, np.ndarray)
 
     def view(self, buffer: int) -> Array:
         """The buffer inside the frame."""
@@ -89,15 +96,17 @@ class NativeRunner:
     ) -> None:
         self.program, self.library = program, library
         self._make = partial(_ArrayFrame, program, arrays, library, block_rows)
-        self._chunk_rows = chunk_rows
-        self._many: list[_ArrayFrame] = []
-        self._answer_one = self.single()
         dtype, dims = program.buffers[program.result]
-        self._result_dtype, self._result_dims = NUMPY[dtype], dims[1:]
+        #: Puts the answer for rows, (n, columns), into an array, (n, ...): both C-contiguous, of the program's dtypes,
+        #: and not the same memory. Raises RowError.
+        self.fill = _fill(partial(self._make, chunk_rows), library, program)
+        #: The answer for such rows, in an array of its own.
+        self.several = _several(self.fill, NUMPY[dtype], dims[1:])
+        self._answer_one = self.single()
 
     def __call__(self, rows: Array) -> Array:
         """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
-        return self._answer_one(rows) if rows.shape[0] == 1 else self._several(rows)
+        return self._answer_one(rows) if rows.shape[0] == 1 else self.several(rows)
 
     def single(self, labels: Array | None = None, *, flat: bool = False) -> Callable[[Array], Array]:
         """A function of one row, (1, columns), of the program's dtype: its answer, `flat` or not. With `labels`: those
@@ -108,42 +117,8 @@ class NativeRunner:
         """A function of the bytes of one row of the program's dtype: its answer in plain numbers, flat."""
         return _plain(self._make, self.library)
 
-    def _several(self, rows: Array) -> Array:
-        out: Array = np.empty((rows.shape[0], *self._result_dims), self._result_dtype)
-        self.fill(rows, out)
-        return out
 
-    def fill(self, rows: Array, out: Array) -> None:
-        """Put the answer for `rows` into `out`, C-contiguous, of another buffer than the rows: `chunk_rows` at a time.
-
-        Raises RowError.
-        """
-        try:
-            frame = self._many.pop()
-        except IndexError:
-            frame = self._make(self._chunk_rows)
-        run, steps, n_steps = self.library.run, frame.steps_address, len(self.program.steps)
-        source, row_nbytes = rows.ctypes.data, rows.strides[0]
-        target, out_nbytes = out.ctypes.data, out.strides[0]
-        n, chunk_rows, result = rows.shape[0], self._chunk_rows, self.program.result
-        if result == 0:
-            out[...] = rows
-        try:
-            for start in range(0, n, chunk_rows) if n else (0,):
-                frame.resize(min(chunk_rows, n - start))
-                frame.point(0, source + start * row_nbytes)
-                if result:
-                    frame.point(result, target + start * out_nbytes)
-                stopped = run(steps, n_steps)
-                if stopped >= 0:
-                    problem = frame.problem(stopped, rows[start : start + chunk_rows])
-                    raise RowError(start + problem.row, problem.text) if isinstance(problem, RowError) else problem
-        finally:
-            self._many.append(frame)
-
-
-# Everything that the two ways of one row need are names of their own: looking up attributes would be a fifth of their
-# time.
+# Everything that these ways need are names of their own: looking up attributes would be a fifth of their time.
 
 
 def _single(
@@ -195,3 +170,47 @@ def _plain(make: Callable[[int], _ArrayFrame], library: Library) -> Callable[[by
             put_back(frame)
 
     return plain
+
+
+def _fill(make: Callable[[], _ArrayFrame], library: Library, program: Program) -> Callable[[Array, Array], None]:
+    shelf: list[tuple[Callable[[Array, Array], int], _ArrayFrame]] = []
+    take, put_back = shelf.pop, shelf.append
+    rows_are_answer, n_steps = program.result == 0, len(program.steps)
+
+    def fill(rows: Array, out: Array) -> None:
+        try:
+            frame = take()
+        except IndexError:
+            made = make()
+            frame = (made.bind_rows(library), made)
+        run, whole = frame
+        if rows_are_answer:
+            out[...] = rows
+        try:
+            stopped = run(rows, out)
+            if stopped != -1:
+                raise _problem(whole, stopped, rows)
+        finally:
+            put_back(frame)
+
+    def _problem(whole: _ArrayFrame, stopped: int, rows: Array) -> Exception:
+        if stopped < 0:
+            return ValueError(f"expected an answer of {len(rows)} rows")
+        first, step = divmod(stopped, n_steps)
+        problem = whole.problem(step, rows[first:])
+        return RowError(first + problem.row, problem.text) if isinstance(problem, RowError) else problem
+
+    return fill
+
+
+def _several(
+    fill: Callable[[Array, Array], None], dtype: np.dtype[Any], dims: tuple[int, ...]
+) -> Callable[[Array], Array]:
+    empty = np.empty
+
+    def several(rows: Array) -> Array:
+        out: Array = empty((rows.shape[0], *dims), dtype)
+        fill(rows, out)
+        return out
+
+    return several

@@ -80,11 +80,14 @@ class Columns:
         The matrix may be `rows` itself. Raises DimensionError (E003) for a wrong shape, a wrong number of columns or
         missing names, InvalidInputError (E006) for values of the wrong kind.
         """
-        if type(rows) is np.ndarray and rows.dtype in self._as_is.get(dtype, ()):
-            shape = rows.shape
-            if len(shape) == 2 and shape[1] == self._width and rows.flags.num & _READY == _READY:
-                return rows
+        if type(rows) is np.ndarray and rows.dtype in self._as_is.get(dtype, ()) and self.fits(rows):
+            return rows
         return self._encode(rows, dtype, first_row)
+
+    def fits(self, rows: npt.NDArray[Any]) -> bool:
+        """Whether kernels can read an array of their dtype as it lies."""
+        shape = rows.shape
+        return len(shape) == 2 and shape[1] == self._width and rows.flags.num & _READY == _READY
 
     def match(self, came: list[str]) -> list[int]:
         """Position in a table with the columns `came` of each of the model's columns."""

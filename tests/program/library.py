@@ -47,6 +47,30 @@ class ReferenceLibrary:
 
         return ask
 
+    def bind_rows(self, table_address: int, array: type[Any]) -> Callable[[Any, Any], int]:
+        steps, n_steps, most, block_rows, row_nbytes, answer_nbytes, *counts = numbers(table_address, 10).tolist()
+        places = numbers(table_address + 80, sum(counts)).tolist()
+        ends = np.cumsum(counts)[:-1]
+
+        def ask(rows: Any, answer: Any) -> int:
+            assert type(rows) is type(answer) is array
+            assert rows.flags.c_contiguous
+            assert answer.flags.c_contiguous
+            for start in range(0, len(rows), most):
+                n = min(most, len(rows) - start)
+                of_rows, of_answer = rows.ctypes.data + start * row_nbytes, answer.ctypes.data + start * answer_nbytes
+                for group, value in zip(
+                    np.split(places, ends), (n, min(n, block_rows), of_rows, of_answer), strict=True
+                ):
+                    for place in group.tolist():
+                        numbers(int(place), 1)[0] = value
+                stopped = self.run(steps, n_steps)
+                if stopped >= 0:
+                    return start * n_steps + stopped
+            return -1
+
+        return ask
+
     def run(self, steps_address: int, n_steps: int) -> int:
         self.n_calls += 1
         for step, (kernel, block, note) in enumerate(numbers(steps_address, 3 * n_steps).reshape(-1, 3).tolist()):

@@ -15,26 +15,31 @@ What the library exports:
         Runs kernels one after the other. A step is three numbers: a kernel's address, its block's, and that of a number
         which the kernel sets to something not negative where it meets a row that it cannot take, or 0 for none. Such a
         row ends the run. Returns that step's index, or -1.
-    PyObject *inferir_call(PyObject *own, PyObject *row)
-        The same as a built-in function of CPython (`builtin.py`), of ELF libraries alone.
+    int64_t inferir_rows(const int64_t *table, int64_t rows, int64_t answer, int64_t n_rows)
+        Runs them over rows and answer at these addresses, a bounded number at a time. The table says how, and where in
+        the blocks lengths and addresses go (`program.frames.Frame.rows_table`). Returns the number of the first row of
+        the run that ended early times the number of steps, plus the step's index; or -1.
+
+ELF libraries have functions of CPython beside them (`abi_cpython.py`).
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from llvmlite import ir
 
-from inferir.kernels.aot.builtin import HEAD_NBYTES
+from inferir.kernels.aot.abi_cpython import CPYTHON_EXPORTS, call_row, call_rows
 from inferir.kernels.aot.manifest import signatures_digest
 from inferir.kernels.signatures import ABI_VERSION, KERNELS, Signature
 
 __all__ = ["ELF_EXPORTS", "EXPORTS", "exports", "function_name", "thunk", "without_target"]
 
-EXPORTS = ("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run")
+EXPORTS = ("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run", "inferir_rows")
 
-#: What ELF libraries have beside them.
-ELF_EXPORTS = (*EXPORTS, "inferir_call")
+ELF_EXPORTS = (*EXPORTS, *CPYTHON_EXPORTS)
 
 _I8, _I32, _I64, _F64 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 _POINTER, _NUMBERS = _I8.as_pointer(), _I64.as_pointer()
@@ -99,7 +104,9 @@ def exports() -> ir.Module:
     builder.ret(builder.bitcast(names, _POINTER))
     functions = [ir.Function(module, _KERNEL, function_name(signature)) for signature in KERNELS.values()]
     _look_up(module, functions)
-    _call(module, _run(module))
+    run = _run(module)
+    call_row(module, run)
+    call_rows(module, _rows(module, run))
     return module
 
 
@@ -172,27 +179,49 @@ def _run(module: ir.Module) -> ir.Function:
     return function
 
 
-def _call(module: ir.Module, run: ir.Function) -> None:
-    """inferir_call(own, row): bytes objects both; what `own` holds is in `builtin.function`."""
-    builder = _function(module, "inferir_call", ir.FunctionType(_POINTER, [_POINTER, _POINTER]))
-    own, row = builder.function.args
-    type_place, length_place = 8, 16
+@contextmanager
+def _each(builder: ir.IRBuilder, end: ir.Value, step: ir.Value) -> Iterator[ir.Value]:
+    """What is built inside runs for 0, step, 2 * step, ... below `end`."""
+    with builder.goto_entry_block():
+        place = builder.alloca(_I64)
+    builder.store(_constant(0), place)
+    head, body, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    number = builder.load(place)
+    builder.cbranch(builder.icmp_signed("<", number, end), body, done)
+    builder.position_at_end(body)
+    yield number
+    builder.store(builder.add(number, step), place)
+    builder.branch(head)
+    builder.position_at_end(done)
 
-    def number(of: ir.Value, offset: int) -> ir.Value:
-        return builder.load(builder.bitcast(builder.gep(of, [_constant(offset)]), _NUMBERS))
 
-    steps, n_steps, row_address, nbytes, bytes_type, make_int = (
-        number(own, HEAD_NBYTES + 8 * place) for place in range(6)
-    )
-    stopped = builder.alloca(_I64)
-    builder.store(_constant(-2), stopped)
-    is_bytes = builder.icmp_unsigned("==", number(row, type_place), bytes_type)
-    fits = builder.icmp_unsigned("==", number(row, length_place), nbytes)
-    with builder.if_then(builder.and_(is_bytes, fits)):
-        kind = ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _I64, ir.IntType(1)])
-        copy = ir.Function(module, kind, "llvm.memcpy.p0.p0.i64")
-        contents = builder.gep(row, [_constant(HEAD_NBYTES)])
-        builder.call(copy, [builder.inttoptr(row_address, _POINTER), contents, nbytes, ir.Constant(ir.IntType(1), 0)])
-        builder.store(builder.call(run, [builder.inttoptr(steps, _NUMBERS), n_steps]), stopped)
-    make = builder.inttoptr(make_int, ir.FunctionType(_POINTER, [_I64]).as_pointer())
-    builder.ret(builder.call(make, [builder.load(stopped)]))
+def _rows(module: ir.Module, run: ir.Function) -> ir.Function:
+    """inferir_rows(table, rows, answer, n_rows)."""
+    builder = _function(module, "inferir_rows", ir.FunctionType(_I64, [_NUMBERS, _I64, _I64, _I64]))
+    table, rows, answer, n_rows = builder.function.args
+
+    def number(place: ir.Value) -> ir.Value:
+        return builder.load(builder.gep(table, [place], inbounds=True))
+
+    def lesser(one: ir.Value, other: ir.Value) -> ir.Value:
+        return builder.select(builder.icmp_signed("<", one, other), one, other)
+
+    steps, n_steps, most, block_rows, row_nbytes, answer_nbytes, *counts = (number(_constant(k)) for k in range(10))
+    with _each(builder, n_rows, most) as start:
+        n = lesser(most, builder.sub(n_rows, start))
+        row, first_answer = (
+            builder.add(begin, builder.mul(start, nbytes))
+            for begin, nbytes in ((rows, row_nbytes), (answer, answer_nbytes))
+        )
+        first: ir.Value = _constant(10)
+        for count, value in zip(counts, (n, lesser(block_rows, n), row, first_answer), strict=True):
+            with _each(builder, count, _constant(1)) as k:
+                builder.store(value, builder.inttoptr(number(builder.add(first, k)), _NUMBERS))
+            first = builder.add(first, count)
+        stopped = builder.call(run, [builder.inttoptr(steps, _NUMBERS), n_steps])
+        with builder.if_then(builder.icmp_signed(">=", stopped, _constant(0))):
+            builder.ret(builder.add(builder.mul(start, n_steps), stopped))
+    builder.ret(_constant(-1))
+    return builder.function

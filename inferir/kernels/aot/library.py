@@ -12,8 +12,8 @@ What steps and blocks look like is written in docs/reference/kernel-abi.md.
 
 Of the ways to run steps, a bound call costs about 0.25 us: its arguments are converted once, and it keeps the
 interpreter's lock, whose release and return would cost 0.1 us more. One that takes a row (`bind_row`) is a built-in
-function and costs 0.05 us. `run` releases the lock: for what takes longer than some 20 us, when other threads should go
-on. All are safe to use from several threads at once, as long as each has its own blocks.
+function and costs 0.05 us; one that takes arrays of rows (`bind_rows`) too, and it releases the lock, so that other
+threads go on. All are safe to use from several threads at once, as long as each has its own blocks.
 
 INFERIR_CPU_LEVEL (v2, v3, v4) asks for a lower level than the CPU's, to compare them or to have the same bits on all
 machines.
@@ -31,11 +31,12 @@ from inferir.errors import BackendError
 TYPE_CHECKING = False  # typing would be the dearest import of this file
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["ABI_VERSION", "FOLDER", "LEVELS", "Library", "cpu_flags", "levels", "load"]
 
 #: As signatures.ABI_VERSION, whose import costs more than loading the library; a test compares them.
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
 
@@ -90,7 +91,7 @@ class Library:
         self._kernel = _Function(_ctypes.dlsym(handle, "inferir_kernel"))
         run = _ctypes.dlsym(handle, "inferir_run")
         self._run, self._run_holding = _Function(run), _HoldingFunction(run)
-        self._call_address: int = _ctypes.dlsym(handle, "inferir_call")
+        self._handle: int = handle
         self._places: dict[str, int] = {}
 
     @property
@@ -124,9 +125,10 @@ class Library:
 
         It answers as `run` does; -2 where it is given anything but `row_nbytes` bytes.
         """
-        from inferir.kernels.aot.builtin import function  # a start on Lambda does without
+        from inferir.kernels.aot.builtin import row_function  # a start on Lambda does without
 
-        made = function(self._call_address, steps_address, n_steps, row_address, row_nbytes)
+        call = _ctypes.dlsym(self._handle, "inferir_call")
+        made = row_function(call, steps_address, n_steps, row_address, row_nbytes)
         return made or self._row_by_ctypes(self.bind(steps_address, n_steps), row_address, row_nbytes)
 
     @staticmethod
@@ -141,10 +143,29 @@ class Library:
 
         return ask
 
-    def run(self, steps_address: int, n_steps: int) -> int:
-        """Run steps without the interpreter's lock: -1, or the number of the step whose problem stopped the run."""
-        stopped: int = self._run(_Integer(steps_address), _Integer(n_steps))
-        return stopped
+    def bind_rows(self, table_address: int, array: type[Any]) -> Callable[[Any, Any], int]:
+        """A call that runs steps over rows and into their answer, without the interpreter's lock.
+
+        Both are C-contiguous NumPy arrays (`array` is their type) of what the table says (`Frame.rows_table`). It
+        returns -1, or where the run stopped: the first row of those that were run together times the number of steps,
+        plus the number of the step. -2 where it is given something else than two arrays of as many rows.
+        """
+        from inferir.kernels.aot.builtin import rows_function
+
+        made = rows_function(_ctypes.dlsym(self._handle, "inferir_call_rows"), table_address, array)
+        return made or self._rows_by_ctypes(table_address, array)
+
+    def _rows_by_ctypes(self, table_address: int, array: type[Any]) -> Callable[[Any, Any], int]:
+        run, table = _Function(_ctypes.dlsym(self._handle, "inferir_rows")), _Integer(table_address)
+
+        def ask(rows: Any, answer: Any) -> int:
+            if type(rows) is not array or type(answer) is not array or rows.shape[:1] != answer.shape[:1]:
+                return -2
+            places = (_Integer(given.__array_interface__["data"][0]) for given in (rows, answer))
+            stopped: int = run(table, *places, _Integer(rows.shape[0]))
+            return stopped
+
+        return ask
 
     def __repr__(self) -> str:
         return f"Library({self.path!r})"

@@ -27,7 +27,10 @@ MANIFEST = "manifest.json"
 
 PACKAGE = Path(__file__).resolve().parent.parent
 #: Whatever can change a byte of a library, as patterns under inferir/kernels.
-SOURCES = ("signatures.py", "jit/*.py", "aot/abi.py", "aot/build.py", "aot/emit.py", "aot/lower.py", "aot/targets.py")
+SOURCES = (
+    "signatures.py", "jit/*.py", "aot/abi.py", "aot/abi_cpython.py", "aot/build.py", "aot/builtin.py", "aot/emit.py",
+    "aot/lower.py", "aot/targets.py",
+)  # fmt: skip
 
 
 def sources_digest(kernels: Path = PACKAGE) -> str | None:

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 from types import BuiltinFunctionType
@@ -175,10 +176,10 @@ def test_steps_run_in_order_until_one_has_a_problem(loaded: library.Library, rel
     assert good.problem[0] == -1
     good.x[1] = np.inf
     good.complement[:] = 7.0
-    assert run() == loaded.run(good.steps.ctypes.data, 3) == 1
+    assert run() == 1
     assert good.problem[0] == 1
     assert good.complement.tolist() == [[7.0, 7.0]] * 2, "what follows is not run"
-    assert loaded.run(good.steps.ctypes.data, 0) == -1
+    assert loaded.bind(good.steps.ctypes.data, 0, release_lock=release_lock)() == -1
 
 
 @pytest.mark.parametrize("built_in", [True, False])
@@ -201,6 +202,68 @@ def test_a_row_is_copied_to_its_place_before_steps_run(
     for _ in range(10_000):
         ask(bytes(8))
     assert sys.getrefcount(ask) == references
+
+
+def _table(steps: _Steps, most: int) -> Any:
+    """For rows of one double and answers of two."""
+    relu, check, last = (steps.blocks[i].ctypes.data for i in range(3))
+    lengths = [relu + 8, relu + 32, check + 8, last + 8, last + 32]
+    numbers = [steps.steps.ctypes.data, 3, most, 256, 8, 16, len(lengths), 0, 1, 1, *lengths, relu, last + 24]
+    return np.array(numbers, np.int64)
+
+
+@pytest.mark.parametrize("built_in", [True, False])
+@pytest.mark.parametrize("other", ["head", "arrays"])
+def test_rows_are_run_a_number_at_a_time_where_they_lie(
+    loaded: library.Library, built_in: bool, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not built_in:  # as a CPython, or a NumPy, of other fields would have it
+        monkeypatch.setattr(builtin, "HEAD_NBYTES" if other == "head" else "ARRAY_LENGTHS", 40)
+    steps = _Steps(loaded, np.zeros((2, 1)))
+    table = _table(steps, 2)
+    ask = loaded.bind_rows(table.ctypes.data, np.ndarray)
+    assert isinstance(ask, BuiltinFunctionType) == built_in
+    for n in (5, 1, 2, 0, 3):
+        rows, answer = np.linspace(0.125, 0.5, n)[:, None], np.full((n + 1, 2), 7.0)
+        assert ask(rows, answer[:n]) == -1
+        assert answer.tolist() == [*np.hstack([1 - rows, rows]).tolist(), [7.0, 7.0]]
+    rows = np.zeros((5, 1))
+    rows[3] = np.inf
+    assert ask(rows, np.empty((5, 2))) == 2 * 3 + 1, "the first of the rows together, and the step"
+    assert steps.problem[0] == 1
+    many = np.empty((5, 2))
+    for given in ((rows, many[:4]), (rows.tolist(), many), (rows, None), (np.ma.masked_array(rows), many)):
+        assert ask(*given) == -2
+    references = sys.getrefcount(rows), sys.getrefcount(many)
+    for _ in range(1000):
+        ask(rows, many)
+    assert (sys.getrefcount(rows), sys.getrefcount(many)) == references
+
+
+def test_other_threads_go_on_while_rows_are_answered(loaded: library.Library) -> None:
+    steps = _Steps(loaded, np.zeros((1_000_000, 1)))
+    table, answer = _table(steps, 1_000_000), np.empty((1_000_000, 2))
+    ask = loaded.bind_rows(table.ctypes.data, np.ndarray)
+    asked, counted = threading.Event(), []
+
+    def count() -> None:
+        while not asked.is_set():
+            counted.append(1)
+            time.sleep(0)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # nobody is made to let the other go on
+    try:
+        counted.clear()
+        for _ in range(5):
+            assert ask(steps.x, answer) == -1
+        assert counted
+    finally:
+        sys.setswitchinterval(switch)
+        asked.set()
+        thread.join()
 
 
 def test_a_function_keeps_what_it_needs(loaded: library.Library) -> None:
