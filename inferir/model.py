@@ -11,9 +11,9 @@ model.explain(rows)        what each column adds to the score
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,8 +26,9 @@ from inferir.formats import apr
 from inferir.formats.apr.layout import MODEL_TYPES
 from inferir.formats.importers import import_model
 from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
-from inferir.plan import CHUNK_ROWS, FACES, Plan
+from inferir.plan import FACES, LEAST_SHARED_ROWS, Plan
 from inferir.rows import Columns
+from inferir.threads import Threads, cores
 
 if TYPE_CHECKING:
     from inferir.explain import Explainer
@@ -46,16 +47,16 @@ class Model:
 
     spec     what the model is.
     backend  "auto", or one of `inferir.kernels.available()`.
-    threads  for batches of more than 4096 rows; None: one per core. Smaller batches never touch a thread.
+    threads  for batches of 512 rows and more that take longer than 0.2 ms; None: one per core. Smaller ones never touch
+             a thread.
     """
 
     def __init__(self, spec: ModelSpec, *, backend: str = "auto", threads: int | None = None) -> None:
         self.spec = spec
         self._kernels = kernels.select(backend)
-        self._threads = max(1, threads or _cores())
+        self._threads = Threads(max(1, threads or cores()))
+        self._short_rows = sys.maxsize if self._threads.count == 1 else LEAST_SHARED_ROWS - 1
         self._columns = Columns(spec.columns, bool(spec.training.get("named_columns", True)))
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_process = 0
         self._lock = threading.Lock()
         self._explainers: dict[str, Explainer] = {}
         self._proved: set[str] = set()
@@ -150,7 +151,7 @@ class Model:
             explainer = Explainer(self.spec, self._kernels, key, self._proved, seen)
             if background is None:
                 self._explainers[key] = explainer
-        values = explainer(matrix, self._threads_for(len(matrix)))
+        values = explainer(matrix, self._threads)
         return values[:, :, 0] if values.shape[2] == 1 else values, explainer.base.copy()
 
     def _run(self, face: str, rows: Any, encoded: bool = False) -> npt.NDArray[Any]:
@@ -159,7 +160,7 @@ class Model:
             is_single = rows.shape == self._single_shape
             short = (self._singles if is_single else self._severals)[face].get(rows.dtype)
             if short is not None and (
-                face != "prediction" if is_single else self._columns.fits(rows) and len(rows) <= CHUNK_ROWS
+                face != "prediction" if is_single else self._columns.fits(rows) and len(rows) <= self._short_rows
             ):
                 return short(rows)
         matrix = rows if encoded else self.encode(rows)
@@ -168,7 +169,7 @@ class Model:
             raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
         if matrix is rows:
             self._keep_short(face, plan, rows.dtype, is_single)
-        return plan.run(face, matrix, self._threads_for(len(matrix)))
+        return plan.run(face, matrix, self._threads)
 
     def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
         """The way to an answer for one row without NumPy; None where the backend has none.
@@ -200,15 +201,6 @@ class Model:
             with self._lock:
                 self._narrow_plan = Plan(self.spec, self._kernels, "f32", self._proved)
         return self._narrow_plan
-
-    def _threads_for(self, n_rows: int) -> ThreadPoolExecutor | None:
-        if self._threads == 1 or n_rows <= CHUNK_ROWS:
-            return None
-        with self._lock:
-            if self._pool is None or self._pool_process != os.getpid():  # a forked child has the pool, not its threads
-                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="inferir")
-                self._pool_process = os.getpid()
-        return self._pool
 
     # -- what it is
 
@@ -328,10 +320,6 @@ def convert(source: Any, *, name: str | None = None, version: str | None = None,
     Raises UnsupportedModelError (E004) that says what it met, where, and what is supported.
     """
     return Model(import_model(source, name=name, version=version), **options)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _class_arrays(classes: tuple[Any, ...]) -> list[npt.NDArray[Any]]:

@@ -3,21 +3,22 @@
 Binding writes down steps, each one kernel call with the model's arrays already in place. For each answer a caller can
 ask for (`FACES`) the plan keeps just the steps that lead to it: a `Program`, which knows operators no more.
 
-Every step looks at one row at a time, so rows may be cut into chunks: a chunk stays in the cache, bounds the memory of
-what lies between first and last step, and is what a thread works on. The answer is the same, bit for bit.
+Every step looks at one row at a time, so rows may be cut into chunks: a chunk stays in the cache and bounds the memory
+of what lies between first and last step. Many rows are cut into parts for threads, where that saves more than it costs.
+The answer is the same, bit for bit.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from inferir.errors import InvalidInputError, ModelLoadError, UnsupportedModelError
+from inferir.errors import ModelLoadError, UnsupportedModelError
 from inferir.formats.spec import ModelSpec
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import BLOCK_ROWS
@@ -28,13 +29,20 @@ from inferir.program.frames import ITEM_NBYTES
 from inferir.program.native import NativeRunner
 from inferir.program.problems import RowError
 from inferir.program.steps import Argument, Program, Step, trim
+from inferir.threads import Threads
 
-__all__ = ["CHUNK_ROWS", "FACES", "Plan", "ProgramRunner", "bind", "program_for"]
+__all__ = ["CHUNK_ROWS", "FACES", "LEAST_SHARED_ROWS", "Plan", "ProgramRunner", "bind", "program_for"]
 
 FACES = ("prediction", "probabilities", "raw", "transformed")
 
-#: Rows that a thread takes at a time.
+#: The most rows that go through all steps before the next ones do, and that a thread takes at a time.
 CHUNK_ROWS = 4096
+
+#: Batches of fewer rows never touch a thread.
+LEAST_SHARED_ROWS = 2 * BLOCK_ROWS
+
+#: Nor do those that take less time: to wake another thread takes up to a tenth of a millisecond.
+_LEAST_SHARED_S = 2e-4
 
 #: Of what lies between the first step and the last, so that each finds in the second-level cache what the one before
 #: it left there. The smallest such cache of a server's CPU core has twice that.
@@ -107,6 +115,7 @@ class ProgramRunner:
             self._runner = NativeRunner(program, arrays, kernels.library, BLOCK_ROWS, self._rows)
         dtype, dims = program.buffers[program.result]
         self._dtype, self._dims = NUMPY[dtype], dims[1:]
+        self._row_s = math.inf
 
     def single(self, labels: Array | None, flat: bool) -> Callable[[Array], Array] | None:
         """`NativeRunner.single`, where the backend runs programs in one call."""
@@ -120,25 +129,36 @@ class ProgramRunner:
         """`NativeRunner.plain`, likewise."""
         return self._runner.plain() if isinstance(self._runner, NativeRunner) else None
 
-    def run(self, rows: Array, pool: ThreadPoolExecutor | None = None) -> Array:
+    def run(self, rows: Array, threads: Threads | None = None) -> Array:
         """The result for `rows` (n, columns), C-contiguous and of the program's dtype: (n, ...).
 
         Raises InvalidInputError with the row's number where an operator cannot take a row.
         """
-        if pool is None:
+        n = len(rows)
+        if threads is None or threads.count == 1 or n < LEAST_SHARED_ROWS:
             return self._whole(rows)
-        out = np.empty((len(rows), *self._dims), self._dtype)
-
-        def chunk(first: int) -> None:
-            part = slice(first, first + CHUNK_ROWS)
-            try:
-                self._fill(rows[part], out[part])
-            except RowError as problem:
-                raise InvalidInputError(f"row {first + problem.row}, {problem.text}") from None
-
-        for _ in pool.map(chunk, range(0, len(rows), CHUNK_ROWS)):
-            pass
+        out = np.empty((n, *self._dims), self._dtype)
+        first = 0
+        if self._row_s == math.inf:
+            first = min(n, CHUNK_ROWS) // 2
+            self._timed(rows, out, 0, first)
+        if (n - first) * self._row_s < _LEAST_SHARED_S:
+            self._timed(rows, out, first, n)
+            return out
+        share = -(-(n - first) // (2 * threads.count))
+        step = min(CHUNK_ROWS, -(-share // BLOCK_ROWS) * BLOCK_ROWS)
+        begins = range(first, n, step)
+        threads.share(lambda part: self._timed(rows, out, begins[part], min(n, begins[part] + step)), len(begins))
         return out
+
+    def _timed(self, rows: Array, out: Array, begin: int, end: int) -> None:
+        """Answers some of the rows, and keeps the least time that a row has taken."""
+        started = time.perf_counter()
+        try:
+            self._fill(rows[begin:end], out[begin:end])
+        except RowError as problem:
+            raise RowError(begin + problem.row, problem.text) from None
+        self._row_s = min(self._row_s, (time.perf_counter() - started) / max(1, end - begin))
 
     def _whole(self, rows: Array) -> Array:
         if len(rows) <= self._rows or isinstance(self._runner, NativeRunner):
@@ -215,6 +235,6 @@ class Plan:
         """Width and dtype of a face's answer."""
         return self._values[face]
 
-    def run(self, face: str, rows: Array, pool: ThreadPoolExecutor | None = None) -> Array:
+    def run(self, face: str, rows: Array, threads: Threads | None = None) -> Array:
         """The answer `face` for `rows`, as `ProgramRunner.run`: (n, width)."""
-        return self._runners[face].run(rows, pool)
+        return self._runners[face].run(rows, threads)

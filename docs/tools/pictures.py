@@ -92,7 +92,7 @@ _LAYER_WORDS = {
     "datafiles": "CSV, JSON, Parquet, Arrow",
     "model": "load, convert, Model",
     "explain": "what each column adds to a score",
-    "plan": "steps in order, chunks, threads",
+    "plan": "steps in order, chunks, parts",
     "rows": "any table to one matrix",
     "payload": "request bodies to rows, and back",
     "server": "models over HTTP",
@@ -102,6 +102,7 @@ _LAYER_WORDS = {
     "formats": "files and importers",
     "kernels": "arithmetic on arrays",
     "errors": "everything raised on purpose",
+    "threads": "work shared out",
 }
 
 
@@ -115,7 +116,7 @@ def layers() -> str:
     for i, names in enumerate(rows):
         width = (600 - 12 * (len(names) - 1)) / len(names)
         for k, name in enumerate(name.strip(" ()") for name in names):
-            color = {"kernels": "green", "formats": "amber", "errors": "grey"}.get(name, "blue")
+            color = {"kernels": "green", "formats": "amber", "errors": "grey", "threads": "grey"}.get(name, "blue")
             d.box(20 + k * (width + 12), 16 + 52 * i, width, 44, [name, _LAYER_WORDS[name]], color)
     d.text(
         320,
@@ -241,17 +242,28 @@ def file() -> str:
 
 def chunks() -> str:
     """How a large batch is cut."""
-    d = Drawing(760, 216, "A large batch is cut into chunks of 4096 rows, which threads take in turn")
+    d = Drawing(760, 216, "A large batch is cut into parts of at most 4096 rows, which threads take in turn")
     for i in range(6):
-        d.box(20, 18 + 30 * i, 130, 26, ["4096 rows" if i < 5 else "the rest"], "white" if i % 2 else "blue")
+        d.box(
+            20,
+            18 + 30 * i,
+            130,
+            26,
+            ["part 1", "part 2", "part 3", "...", "...", "the rest"][i : i + 1],
+            "white" if i % 2 else "blue",
+        )
         d.arrow((150, 31 + 30 * i), (250, 74 if i % 2 == 0 else 148))
-    d.box(254, 44, 150, 60, ["thread 1", "all steps, one chunk"], "green")
-    d.box(254, 118, 150, 60, ["thread 2", "all steps, one chunk"], "green")
+    d.box(254, 44, 150, 60, ["who asks", "all steps, one part"], "green")
+    d.box(254, 118, 150, 60, ["a helper", "all steps, one part"], "green")
     d.arrow((404, 74), (486, 98))
     d.arrow((404, 148), (486, 124))
     d.box(490, 78, 246, 66, ["answers", "in the order of the rows,", "the same bits as one by one"], "amber")
     d.text(
-        190, 203, "One thread for each core, unless you say otherwise. Up to 4096 rows: no thread.", soft=True, size=12
+        190,
+        203,
+        "One thread for each core, unless you say otherwise. What takes less than 0.2 ms is not shared.",
+        soft=True,
+        size=12,
     )
     return d.svg()
 

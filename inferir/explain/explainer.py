@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from inferir.operators.tree import nodes_of, targets_of
 from inferir.plan import ProgramRunner, bind, program_for
 from inferir.program import ROWS
 from inferir.program.arrays import Array
+from inferir.threads import Threads
 
 __all__ = ["Explainer"]
 
@@ -54,11 +54,11 @@ class Explainer:
         self._parts = [self._part(term, draft, background) for term in found]
         self.base: Array = constant + sum((part.factor @ part.base for part in self._parts), np.zeros(len(constant)))
 
-    def __call__(self, rows: Array, pool: ThreadPoolExecutor | None = None) -> Array:
+    def __call__(self, rows: Array, threads: Threads | None = None) -> Array:
         """Shapley values of `rows`, (n, input columns, outputs), float64."""
         total: Array | None = None
         for part in self._parts:
-            values = part.runner.run(rows, pool)
+            values = part.runner.run(rows, threads)
             if not _is_identity(part.factor):
                 values = values @ part.factor.T
             if part.place is not None:

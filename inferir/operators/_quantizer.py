@@ -170,17 +170,18 @@ def _numbers(
 ) -> tuple[Array, Array, Array]:
     """Groups, cuts and planes of the nodes `asking` for numbers, and their words."""
     key = 2 * split_index[asking].astype(np.int64) + ((node_flags[asking] & _ZERO_MISSING) != 0)
-    order = np.argsort(key, kind="stable")
-    keys, firsts = np.unique(key[order], return_index=True)
+    keys, own_nodes = _gathered(key, asking)
     groups: list[list[int]] = []
     blocks: list[Array] = []
     planes: list[Array] = [np.zeros((0, 2), np.int64)]
     n_blocks = n_planes = 0
-    for asked, own in zip(keys.tolist(), np.split(asking[order], firsts[1:]), strict=False):
+    for asked, own in zip(keys.tolist(), own_nodes, strict=True):
         values = np.where(np.isnan(threshold[own]), np.inf, threshold[own]).astype(threshold.dtype)
         distinct, position = np.unique(values, return_inverse=True)
         goes_right = (node_flags[own] & _DEFAULT_LEFT) == 0
-        used, chosen = np.unique(position // _LAST_CODE * 2 + goes_right, return_inverse=True)
+        code = position // _LAST_CODE * 2 + goes_right
+        is_used = np.bincount(code) > 0
+        used, chosen = np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[code]
         planes.append(np.stack([used // 2 * _LAST_CODE, used % 2 * _LAST_CODE], axis=1))
         word[own] = (n_planes + chosen) << 8 | (position % _LAST_CODE + 1)
         levels = list(_levels(distinct))
@@ -197,6 +198,15 @@ def _numbers(
     if blocks:
         np.concatenate(blocks, out=cuts)
     return table, cuts, _i32(np.concatenate(planes))
+
+
+def _gathered(key: Array, values: Array) -> tuple[Array, list[Array]]:
+    """The distinct keys, and the values of each, in their order. NumPy sorts 16 bits by radix, ten times as fast."""
+    small = key.astype(np.uint16) if key.max(initial=0) < 1 << 16 else key
+    order = np.argsort(small, kind="stable")
+    ordered = key[order]
+    firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return ordered[firsts], np.split(values[order], firsts[1:]) if len(firsts) else []
 
 
 def _levels(cuts: Array) -> Iterator[Array]:
