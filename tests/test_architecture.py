@@ -15,7 +15,7 @@ PACKAGE = Path(inferir.__file__).parent
 JIT, REFERENCE = PACKAGE / "kernels" / "jit", PACKAGE / "kernels" / "reference"
 
 #: Programs that build libraries: they run where Numba and LLVM are, and nothing imports them.
-BUILD_STAGES = {PACKAGE / "kernels" / "aot" / name for name in ("abi.py", "emit.py", "lower.py")}
+BUILD_STAGES = {PACKAGE / "kernels" / "aot" / name for name in ("abi.py", "abi_cpython.py", "emit.py", "lower.py")}
 
 KERNEL_MARKS = {"kernel", "kernel_reassociated"}
 MARKS = KERNEL_MARKS | {"apart", "scalar", "scalar_reassociated"}
