@@ -36,7 +36,7 @@ def test_here(level: str) -> None:
     numbers = np.frombuffer(memory, np.int64, 1 + 3 * len(image.records))
     steps = numbers[1:].reshape(-1, 3)
     steps[:, 0] = [loaded.address_at(place) for place in steps[:, 0]]
-    assert loaded.run(steps.ctypes.data, len(steps)) == -1
+    assert loaded.bind(steps.ctypes.data, len(steps))() == -1
     image.check(bytes(memory)[: len(image.memory)])
 
 
