@@ -50,16 +50,17 @@ def _bars(found: list[Cell], path: Path) -> Path:
         for i, (rows, threads) in enumerate(columns):
             of = [cell for cell in some if (cell.rows, cell.threads) == (rows, threads)]
             places = [cases.index(cell.case.label) + (i - len(columns) / 2 + 0.5) * height for cell in of]
-            label = f"{rows:,} rows{f', {threads} threads' * (threads > 1)}"
+            label = f"{rows:,} row{'s' * (rows > 1)}{f', {threads} threads' * (threads > 1)}"
             bars = axis.barh(places, [cell.ratio for cell in of], height, color=_COLORS[i], label=label)
             axis.bar_label(bars, [f"{cell.ratio:.1f} {cell.others_s[0][1]}" for cell in of], padding=2, fontsize=6)
         axis.set_yticks(range(len(cases)), cases)
         axis.invert_yaxis()
         axis.set_xscale("log", base=2)
-        axis.set_xticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
+        axis.set_xlim(0.5, 2 * max(cell.ratio for cell in found))
+        axis.set_xticks([2.0**power for power in range(-1, 7)], ["½", "1", "2", "4", "8", "16", "32", "64"])
         axis.axvline(1, color="#1f2430", linewidth=0.8)
         axis.set_title(name, loc="left", fontweight="bold")
-        axis.legend(loc="upper right", fontsize=7, frameon=False, bbox_to_anchor=(1.0, 1.0))
+        axis.legend(loc="lower right", fontsize=7, frameon=False, ncols=4, bbox_to_anchor=(1.0, 1.0))
     axes[-1, 0].set_xlabel("best peer / ours: so many times as fast as the fastest peer")
     return _save(figure, path)
 
