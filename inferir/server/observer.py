@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from inferir.server.request.exchange import Exchange
 
-__all__ = ["NoStart", "Observer", "Observers", "Telemetry"]
+__all__ = ["ModelsOnly", "NoStart", "Observer", "Observers", "Telemetry"]
 
 
 class Observer(Protocol):
@@ -47,6 +47,10 @@ class NoStart:
         """Nothing is known yet."""
 
 
+class ModelsOnly(NoStart):
+    """An observer that hears of models, and of no request."""
+
+
 class Telemetry(Observer, Protocol):
     """What `inferir.server.telemetry.create(settings)` returns: the observer that also gives headers and /metrics."""
 
@@ -72,7 +76,7 @@ class Observers:
     def __init__(self, observers: Iterable[Observer]) -> None:
         self.observers = tuple(observers)
         self._started = [each.request_started for each in self.observers if not isinstance(each, NoStart)]
-        self._finished = [each.request_finished for each in self.observers]
+        self._finished = [each.request_finished for each in self.observers if not isinstance(each, ModelsOnly)]
         if len(self._finished) == 1:  # every request passes here: one that listens is told without a loop
             self.request_finished = self._finished[0]  # type: ignore[method-assign]
 

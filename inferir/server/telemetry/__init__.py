@@ -21,7 +21,7 @@ from inferir.errors import BackendError
 from inferir.server.observer import Observer, Observers
 from inferir.server.settings import Settings
 from inferir.server.telemetry.exposition import process_values, render
-from inferir.server.telemetry.logs import JsonLog
+from inferir.server.telemetry.logs import ChangeLog, JsonLog
 from inferir.server.telemetry.metrics import Metrics
 from inferir.server.telemetry.server_timing import server_timing
 
@@ -79,7 +79,7 @@ def create(settings: Settings, stream: IO[bytes] | None = None) -> ServerTelemet
     metrics = Metrics() if settings.metrics else None
     log = None
     if settings.log_format == "json":
-        log = JsonLog(
+        log = (JsonLog if settings.log_requests else ChangeLog)(
             stream or sys.stderr.buffer,
             settings.log_requests,
             lambda count: metrics.add("inferir_log_records_dropped", amount=count) if metrics else None,

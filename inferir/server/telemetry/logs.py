@@ -21,13 +21,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from inferir.server.observer import NoStart
+from inferir.server.observer import ModelsOnly, NoStart
 from inferir.server.telemetry.trace_context import TRACEPARENT, trace_id_of
 
 if TYPE_CHECKING:
     from inferir.server.request.exchange import Exchange
 
-__all__ = ["JsonFormatter", "JsonLog"]
+__all__ = ["ChangeLog", "JsonFormatter", "JsonLog"]
 
 BACKLOG = 20_000
 FLUSH_S = 0.1
@@ -117,6 +117,10 @@ class JsonLog(NoStart):
                     self._stream.flush()
                 except (OSError, ValueError):  # a full disk, or closed: serving goes on, and the metric says so
                     self._dropped(len(lines))
+
+
+class ChangeLog(JsonLog, ModelsOnly):
+    """A line for every change of models, and none for requests."""
 
 
 class JsonFormatter(logging.Formatter):
