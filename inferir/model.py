@@ -11,9 +11,9 @@ model.explain(rows)        what each column adds to the score
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -47,7 +47,7 @@ class Model:
 
     spec     what the model is.
     backend  "auto", or one of `inferir.kernels.available()`.
-    threads  for batches of 512 rows and more that take longer than 0.2 ms; None: one per core. Smaller ones never touch
+    threads  for batches of 512 rows and more that take longer than 0.4 ms; None: one per core. Smaller ones never touch
              a thread.
     """
 
@@ -55,7 +55,6 @@ class Model:
         self.spec = spec
         self._kernels = kernels.select(backend)
         self._threads = Threads(max(1, threads or cores()))
-        self._short_rows = sys.maxsize if self._threads.count == 1 else LEAST_SHARED_ROWS - 1
         self._columns = Columns(spec.columns, bool(spec.training.get("named_columns", True)))
         self._lock = threading.Lock()
         self._explainers: dict[str, Explainer] = {}
@@ -71,7 +70,8 @@ class Model:
         self._labels = [None if _are_positions(labels) else labels for labels in self._classes]
         self._single_shape = (1, len(spec.columns)) if not self._columns.coded else None
         self._singles: dict[str, _Short] = {face: {} for face in FACES}
-        self._severals: dict[str, _Short] = {face: {} for face in FACES}
+        self._fews: dict[str, _Short] = {face: {} for face in FACES}
+        self._manys: dict[str, _Short] = {face: {} for face in FACES}
         self._predict_single = self._singles["prediction"]
 
     # -- answers
@@ -155,20 +155,20 @@ class Model:
         return values[:, :, 0] if values.shape[2] == 1 else values, explainer.base.copy()
 
     def _run(self, face: str, rows: Any, encoded: bool = False) -> npt.NDArray[Any]:
-        is_single = False
         if type(rows) is ndarray:
-            is_single = rows.shape == self._single_shape
-            short = (self._singles if is_single else self._severals)[face].get(rows.dtype)
-            if short is not None and (
-                face != "prediction" if is_single else self._columns.fits(rows) and len(rows) <= self._short_rows
-            ):
+            short = None
+            if rows.shape == self._single_shape:
+                short = self._singles[face].get(rows.dtype) if face != "prediction" else None
+            elif self._columns.fits(rows):
+                short = (self._fews if len(rows) < LEAST_SHARED_ROWS else self._manys)[face].get(rows.dtype)
+            if short is not None:
                 return short(rows)
         matrix = rows if encoded else self.encode(rows)
         plan = self._plan if matrix.dtype.itemsize == 8 else self._narrow()
         if face not in plan.faces:
             raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
         if matrix is rows:
-            self._keep_short(face, plan, rows.dtype, is_single)
+            self._keep_short(face, plan, rows)
         return plan.run(face, matrix, self._threads)
 
     def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
@@ -180,12 +180,13 @@ class Model:
         plan = self._plan if self.rows_dtype == "float64" else self._narrow()
         return plan.plain(face)
 
-    def _keep_short(self, face: str, plan: Plan, dtype: np.dtype[Any], is_single: bool) -> None:
+    def _keep_short(self, face: str, plan: Plan, rows: npt.NDArray[Any]) -> None:
         if self._columns.coded:
             return  # codes that came encoded; text would come in the same shape
-        if not is_single:
+        if rows.shape != self._single_shape:
             if several := plan.several(face):
-                self._severals[face][dtype] = several
+                self._fews[face][rows.dtype] = several
+                self._manys[face][rows.dtype] = partial(plan.run, face, threads=self._threads)
             return
         flat, labels = False, None
         if face == "prediction":
@@ -193,7 +194,7 @@ class Model:
                 return  # an array of labels for each output is put together from several
             flat, labels = plan.value(face).width == 1, self._labels[0] if self._labels else None
         if single := plan.single(face, labels, flat=flat):
-            self._singles[face][dtype] = single
+            self._singles[face][rows.dtype] = single
 
     def _narrow(self) -> Plan:
         """The plan for float32 rows: scikit-learn's preprocessing keeps their width, and so rounds differently."""

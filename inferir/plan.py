@@ -42,7 +42,7 @@ CHUNK_ROWS = 4096
 LEAST_SHARED_ROWS = 2 * BLOCK_ROWS
 
 #: Nor do those that take less time: to wake another thread takes up to a tenth of a millisecond.
-_LEAST_SHARED_S = 2e-4
+_LEAST_SHARED_S = 4e-4
 
 #: Of what lies between the first step and the last, so that each finds in the second-level cache what the one before
 #: it left there. The smallest such cache of a server's CPU core has twice that.
@@ -135,7 +135,7 @@ class ProgramRunner:
         Raises InvalidInputError with the row's number where an operator cannot take a row.
         """
         n = len(rows)
-        if threads is None or threads.count == 1 or n < LEAST_SHARED_ROWS:
+        if threads is None or threads.count == 1 or n < LEAST_SHARED_ROWS or n * self._row_s < _LEAST_SHARED_S:
             return self._whole(rows)
         out = np.empty((n, *self._dims), self._dtype)
         first = 0

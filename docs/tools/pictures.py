@@ -261,7 +261,7 @@ def chunks() -> str:
     d.text(
         190,
         203,
-        "One thread for each core, unless you say otherwise. What takes less than 0.2 ms is not shared.",
+        "One thread for each core, unless you say otherwise. What takes less than 0.4 ms is not shared.",
         soft=True,
         size=12,
     )
