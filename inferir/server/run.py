@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from inferir.errors import FileAccessError, InvalidInputError
+from inferir.formats.apr.keys import load_public_key
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys, parse_keys
 from inferir.server.settings import Settings
@@ -113,6 +114,8 @@ def check(settings: Settings) -> Keys:
     keys = parse_keys(lines, where)
     if not keys and (settings.api_keys_file or settings.api_keys):
         raise InvalidInputError(f"{where}: expected at least one key, got none")
+    for key in settings.trusted_keys:
+        load_public_key(key)  # now, and not when the first model is refused
     if not keys and not settings.insecure and not _is_loopback(settings.host):
         raise InvalidInputError(
             f"expected API keys, as the server listens on {settings.host} and not on loopback alone, got none; "

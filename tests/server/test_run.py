@@ -148,6 +148,7 @@ def test_it_stops_when_it_is_told(tmp_path: Path) -> None:
         ([".", "--host", "0.0.0.0"], 16, "expected API keys"),
         (["--workers", "0"], 16, "workers: expected at least 1"),
         (["--config", "missing.toml"], 20, "[E010]"),
+        (["MODEL", "--trusted-keys", "missing.pub"], 20, "missing.pub"),
     ],
 )
 def test_what_it_refuses(tmp_path: Path, arguments: list[str], exit_code: int, says: str) -> None:
