@@ -35,7 +35,7 @@ __all__ = ["CHUNK_ROWS", "FACES", "LEAST_SHARED_ROWS", "Plan", "ProgramRunner", 
 
 FACES = ("prediction", "probabilities", "raw", "transformed")
 
-#: The most rows that go through all steps before the next ones do, and that a thread takes at a time.
+#: The most rows that go through all steps before the next ones do.
 CHUNK_ROWS = 4096
 
 #: Batches of fewer rows never touch a thread.
@@ -43,6 +43,10 @@ LEAST_SHARED_ROWS = 2 * BLOCK_ROWS
 
 #: Nor do those that take less time: to wake another thread takes up to a tenth of a millisecond.
 _LEAST_SHARED_S = 4e-4
+
+#: Threads take parts of about this time, if there are more than two for each: so all of them are done at about the same
+#: time, and seldom wait for the interpreter's lock between two parts.
+_PART_S = 5e-3
 
 #: Of what lies between the first step and the last, so that each finds in the second-level cache what the one before
 #: it left there. The smallest such cache of a server's CPU core has twice that.
@@ -142,11 +146,12 @@ class ProgramRunner:
         if self._row_s == math.inf:
             first = min(n, CHUNK_ROWS) // 2
             self._timed(rows, out, 0, first)
-        if (n - first) * self._row_s < _LEAST_SHARED_S:
+        expected_s = (n - first) * self._row_s
+        if expected_s < _LEAST_SHARED_S:
             self._timed(rows, out, first, n)
             return out
-        share = -(-(n - first) // (2 * threads.count))
-        step = min(CHUNK_ROWS, -(-share // BLOCK_ROWS) * BLOCK_ROWS)
+        share = (n - first) / max(2 * threads.count, expected_s / _PART_S)
+        step = math.ceil(share / BLOCK_ROWS) * BLOCK_ROWS
         begins = range(first, n, step)
         threads.share(lambda part: self._timed(rows, out, begins[part], min(n, begins[part] + step)), len(begins))
         return out

@@ -3,6 +3,7 @@ before a kernel trusts them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,8 @@ from inferir.formats.importers._forest import CATEGORICAL, Forest, Tree
 from inferir.formats.spec import ModelSpec, TensorSpec
 from inferir.kernels import available, select
 from inferir.model import Model
-from inferir.plan import CHUNK_ROWS, Plan
+from inferir.plan import CHUNK_ROWS, LEAST_SHARED_ROWS, Plan
+from inferir.threads import Threads
 from tests.parity import assert_bits
 
 ROWS, LABELS = load_wine(return_X_y=True)
@@ -58,12 +60,47 @@ def test_a_row_is_answered_alike_alone_and_in_a_batch(name: str, backend: str) -
     assert_bits(np.concatenate([ask(model, ROWS[:7]), ask(model, ROWS[7:40])]), batch)
 
 
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Whatever may be shared out is, in parts as small as they come; and into how many."""
+    monkeypatch.setattr("inferir.plan._LEAST_SHARED_S", 0.0)
+    monkeypatch.setattr("inferir.plan._PART_S", 1e-9)
+    counts, share = list[int](), Threads.share
+
+    def counted(threads: Threads, work: Callable[[int], None], n_parts: int) -> None:
+        counts.append(n_parts)
+        share(threads, work, n_parts)
+
+    monkeypatch.setattr(Threads, "share", counted)
+    return counts
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("name", ["forest", "linear"])
-def test_threads_change_nothing(name: str, threads: int) -> None:
+def test_threads_change_nothing(name: str, threads: int, shared: list[int]) -> None:
     rows = np.tile(ROWS, (100, 1))
     assert len(rows) > 3 * CHUNK_ROWS
-    assert_bits(ask(Model(SPECS[name], threads=threads), rows), ask(Model(SPECS[name], threads=1), rows))
+    right = ask(Model(SPECS[name], threads=1), rows)
+    assert not shared
+    model = Model(SPECS[name], threads=threads)
+    for _ in range(2):
+        assert_bits(ask(model, rows), right)
+    assert bool(shared) == (threads > 1)
+    assert all(parts > 2 * threads for parts in shared)
+
+
+def test_what_is_fast_or_small_is_not_shared(shared: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, model = np.tile(ROWS, (100, 1)), Model(SPECS["forest"], threads=2)
+    ask(model, rows[: LEAST_SHARED_ROWS - 1])
+    assert not shared
+    monkeypatch.setattr("inferir.plan._LEAST_SHARED_S", 60.0)
+    ask(model, rows)
+    assert not shared
+    monkeypatch.setattr("inferir.plan._LEAST_SHARED_S", 0.0)
+    monkeypatch.setattr("inferir.plan._PART_S", 60.0)
+    ask(model, rows)
+    assert shared == [4] * len(shared)
+    assert shared
 
 
 def test_backends_agree() -> None:
@@ -73,7 +110,7 @@ def test_backends_agree() -> None:
             np.testing.assert_allclose(other, first, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
-def test_a_bad_row_far_down_a_batch_is_named_by_its_own_number() -> None:
+def test_a_bad_row_far_down_a_batch_is_named_by_its_own_number(shared: list[int]) -> None:
     rows = np.tile(ROWS, (100, 1))
     rows[2 * CHUNK_ROWS + 17, 4] = np.inf
     for threads in (1, 4):
@@ -81,6 +118,7 @@ def test_a_bad_row_far_down_a_batch_is_named_by_its_own_number() -> None:
             InvalidInputError, match=rf"row {2 * CHUNK_ROWS + 17}, column 'x4': expected a finite number"
         ):
             ask(Model(SPECS["linear"], threads=threads), rows)
+    assert shared
 
 
 @st.composite

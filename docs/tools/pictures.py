@@ -242,7 +242,7 @@ def file() -> str:
 
 def chunks() -> str:
     """How a large batch is cut."""
-    d = Drawing(760, 216, "A large batch is cut into parts of at most 4096 rows, which threads take in turn")
+    d = Drawing(760, 216, "A large batch is cut into parts, which threads take in turn")
     for i in range(6):
         d.box(
             20,
