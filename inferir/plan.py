@@ -162,7 +162,7 @@ class ProgramRunner:
         try:
             self._fill(rows[begin:end], out[begin:end])
         except RowError as problem:
-            raise RowError(begin + problem.row, problem.text) from None
+            raise RowError(problem.text, begin + problem.row) from None
         self._row_s = min(self._row_s, (time.perf_counter() - started) / max(1, end - begin))
 
     def _whole(self, rows: Array) -> Array:
@@ -181,7 +181,7 @@ class ProgramRunner:
             try:
                 out[part] = self._runner(rows[part])
             except RowError as problem:
-                raise RowError(start + problem.row, problem.text) from None
+                raise RowError(problem.text, start + problem.row) from None
 
 
 class Plan:

@@ -198,7 +198,7 @@ def _fill(make: Callable[[], _ArrayFrame], library: Library, program: Program) -
             return ValueError(f"expected an answer of {len(rows)} rows")
         first, step = divmod(stopped, n_steps)
         problem = whole.problem(step, rows[first:])
-        return RowError(first + problem.row, problem.text) if isinstance(problem, RowError) else problem
+        return RowError(problem.text, first + problem.row) if isinstance(problem, RowError) else problem
 
     return fill
 

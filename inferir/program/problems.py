@@ -10,10 +10,13 @@ UNKNOWN_CATEGORY = "a category the model knows"
 
 
 class RowError(InvalidInputError):
-    """A row that a kernel cannot take: its position in what the program was given, and what was wrong with it."""
+    """A row that a kernel cannot take: its position in what the program was given, and what was wrong with it.
 
-    def __init__(self, row: int, text: str) -> None:
-        super().__init__(f"row {row}, {text}")
+    As every error of this tree it can be made of a message alone, by whoever has to say more.
+    """
+
+    def __init__(self, text: str, row: int = -1) -> None:
+        super().__init__(text if row < 0 else f"row {row}, {text}")
         self.row, self.text = row, text
 
 
@@ -21,7 +24,7 @@ def row_error(position: int, value: float, columns: tuple[str, ...], expected: t
     """For the bad `value` at `position`, counted through rows of as many columns as there are names."""
     row, column = divmod(position, len(columns))
     wanted = expected[column if len(expected) > 1 else 0]
-    return RowError(row, f"{columns[column]}: expected {wanted}, got {_came(value, wanted)}")
+    return RowError(f"{columns[column]}: expected {wanted}, got {_came(value, wanted)}", row)
 
 
 def _came(value: float, wanted: str) -> str:

@@ -7,8 +7,12 @@ bodies, pipelined requests, upgrades, answers that have to be waited for. Both w
 
 The short way is taken only while nothing else is going on in the connection:
 
-    nothing is queued, and aiohttp's task waits for a request      so the order of answers is that of requests
+    nothing is queued, and aiohttp's task waits for a request,      so the order of answers is that of requests
+    or has only to come back to wait, its answer being written
     one request, whole, and the connection stays open after it      so nothing is left to do once it is answered
+
+Coming back takes that task a round of the loop. With a thousand connections a round is so long that the client has its
+answer, and sends what is next, before the task is back: it would go the long way for ever.
 
 It reads private fields of aiohttp's RequestHandler, and so is tied to the versions that setup.cfg allows.
 """
@@ -121,15 +125,20 @@ class HttpServer(web.Server):
 
 
 class Connection(RequestHandler):
-    """One connection. `begun`: a request that the short way has begun, and whose answer is awaited the long way."""
+    """One connection.
 
-    __slots__ = ("_head_timer", "_http", "begun")
+    begun       a request that the short way has begun, and whose answer is awaited the long way.
+    n_answered  how many requests have their answer, of as many as `_request_count` says that came.
+    """
+
+    __slots__ = ("_head_timer", "_http", "begun", "n_answered")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, lingering_time=_LINGERING_S, **options)
         self._http = manager
         self._head_timer: asyncio.TimerHandle | None = None
         self.begun: tuple[Exchange, Awaitable[Reply]] | None = None
+        self.n_answered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if len(self._http.connections) >= self._http.max_connections:
@@ -150,7 +159,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         waiter, parser = self._waiter, self._parser
-        if waiter is None or waiter.done() or self._messages or self._upgraded or parser is None:
+        waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
+        if not waits or self._messages or self._upgraded or parser is None:
             super().data_received(data)
             return
         if self._force_close or self._close:
@@ -169,6 +179,7 @@ class Connection(RequestHandler):
         self._request_count += len(messages)
         if len(messages) == 1 and self._answered(*messages[0]):
             parser.message_consumed()
+            self.n_answered += 1
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
             return
         # From here on as in aiohttp's own `data_received`: its task handles them.
@@ -178,7 +189,7 @@ class Connection(RequestHandler):
             self._message_tail = tail
         if not self._buffer_paused and len(self._messages) >= self._max_msg_queue_size:
             self._pause_reading_for_buffer()
-        if not waiter.done():
+        if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def _answered(self, message: Any, payload: Any) -> bool:

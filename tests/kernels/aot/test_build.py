@@ -36,8 +36,15 @@ def test_symbols_and_segments(target: Any, libraries: Path) -> None:
         undefined = {symbol.name for symbol in symbols if symbol["st_shndx"] == "SHN_UNDEF"}
         assert undefined <= set(LIBC)
         assert {symbol.name for symbol in symbols} - undefined == {
-            *("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run"),
-            "inferir_call",
+            *(
+                "inferir_abi_version",
+                "inferir_digest",
+                "inferir_names",
+                "inferir_kernel",
+                "inferir_run",
+                "inferir_rows",
+            ),
+            *("inferir_call", "inferir_call_rows"),
         }
         dynamic = next(section for section in elf.iter_sections() if isinstance(section, DynamicSection))
         tags = [tag.entry.d_tag for tag in dynamic.iter_tags()]

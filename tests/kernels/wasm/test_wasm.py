@@ -97,5 +97,5 @@ def test_module_has_no_imports_and_few_exports(module: Path) -> None:
     assert not list(compiled.imports)
     assert {export.name for export in compiled.exports} == {
         *("memory", "__indirect_function_table", "__heap_base"),
-        *("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run"),
+        *("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run", "inferir_rows"),
     }

@@ -17,7 +17,7 @@ from inferir.errors import InvalidInputError
 from inferir.server.protocols.oip.datatypes import DATATYPES, Datatype, unpack_strings
 from inferir.server.protocols.oip.messages import InputBody
 
-__all__ = ["Tensor", "tensor_from_bytes", "tensor_from_json"]
+__all__ = ["Tensor", "shaped", "tensor_from_bytes", "tensor_from_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,15 @@ class Tensor:
     datatype: str
     shape: tuple[int, ...]
     data: npt.NDArray[Any] | Sequence[str]
+
+
+def shaped(elements: npt.NDArray[Any], shape: tuple[int, ...], name: str) -> npt.NDArray[Any]:
+    """The elements, which are as many as it takes, in a shape. One with a dimension of 0 may have others that are too
+    large for any array."""
+    try:
+        return elements.reshape(shape)
+    except ValueError:
+        raise InvalidInputError(f"input {name!r}: expected the shape of an array, got {list(shape)}") from None
 
 
 def tensor_from_bytes(body: InputBody, data: memoryview) -> Tensor:
@@ -42,7 +51,7 @@ def tensor_from_bytes(body: InputBody, data: memoryview) -> Tensor:
             f"input {body.name!r}: expected {expected} bytes for {datatype.name} of shape {list(shape)}, "
             f"got {len(data)}"
         )
-    return Tensor(body.name, body.datatype, shape, datatype.from_bytes(data).reshape(shape))
+    return Tensor(body.name, body.datatype, shape, shaped(datatype.from_bytes(data), shape, body.name))
 
 
 def tensor_from_json(body: InputBody) -> Tensor:
@@ -67,7 +76,7 @@ def tensor_from_json(body: InputBody) -> Tensor:
             f"input {body.name!r}: expected {math.prod(shape)} elements of shape {list(shape)}, "
             f"got {array.size} of shape {list(array.shape)}"
         )
-    return Tensor(body.name, body.datatype, shape, array.reshape(shape))
+    return Tensor(body.name, body.datatype, shape, shaped(array, shape, body.name))
 
 
 @lru_cache(maxsize=len(DATATYPES) * 8)

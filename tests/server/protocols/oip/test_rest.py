@@ -213,6 +213,13 @@ class TestBinary:
         with suppress(InvalidInputError):
             decode(data, length, TWO_COLUMNS)
 
+    def test_a_shape_that_no_array_has_is_refused(self) -> None:
+        tensor = {"name": "x", "shape": [0, 1 << 40, 1 << 40], "datatype": "FP32"}
+        for sent in ({"parameters": {"binary_data_size": 0}}, {"data": []}):
+            head = json.dumps({"inputs": [{**tensor, **sent}]}).encode()
+            with pytest.raises(InvalidInputError, match="'x': expected the shape of an array, got"):
+                decode(head, str(len(head)) if "parameters" in sent else None, TWO_COLUMNS)
+
     @given(
         st.lists(st.integers(-3, 2**70), max_size=9),
         st.sampled_from(["BOOL", "UINT8", "INT64", "FP16", "BF16", "FP32", "BYTES", "FP128"]),

@@ -16,7 +16,7 @@ from inferir.errors import InvalidInputError
 from inferir.server.protocols.oip.datatypes import DATATYPES, datatype_of, pack_strings
 from inferir.server.protocols.oip.messages import MAX_RANK, InputBody
 from inferir.server.protocols.oip.rest import InferRequest, Wanted, flat, shape_of, timeout_s
-from inferir.server.protocols.oip.tensors import Tensor, tensor_from_bytes
+from inferir.server.protocols.oip.tensors import Tensor, shaped, tensor_from_bytes
 
 __all__ = ["decode", "fill"]
 
@@ -107,7 +107,7 @@ def _from_contents(tensor: Any) -> Tensor:
         and not (np.iinfo(dtype).min <= array.min() and array.max() <= np.iinfo(dtype).max)
     ):
         raise InvalidInputError(f"input {tensor.name!r}: expected numbers in the range of {tensor.datatype}")
-    return Tensor(tensor.name, tensor.datatype, shape, array.astype(dtype, copy=False).reshape(shape))
+    return Tensor(tensor.name, tensor.datatype, shape, shaped(array.astype(dtype, copy=False), shape, tensor.name))
 
 
 def _classes(output: Any) -> int:

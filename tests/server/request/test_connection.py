@@ -1,0 +1,146 @@
+"""The short way and aiohttp's long way, on a transport of the tests' own: every request once, and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferir.server.request.connection import Connection, HttpServer
+from inferir.server.request.exchange import Exchange
+from inferir.server.request.replies import Reply
+from inferir.server.request.routes import UNMATCHED
+
+
+class _Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """There is no buffer."""
+
+    def pause_reading(self) -> None:
+        """The test stops by itself."""
+
+    def resume_reading(self) -> None:
+        """As above."""
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+
+class _Gate:
+    """Answers with the path; /later/... when some rounds of the loop have passed."""
+
+    admission = SimpleNamespace(draining=False)
+    telemetry = SimpleNamespace(headers=lambda exchange: b"")
+
+    def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
+        exchange = Exchange(UNMATCHED, headers, request)
+        exchange.method, exchange.path, exchange.request_id = method, path, "1"
+        return exchange
+
+    def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
+        reply = Reply(f"<{exchange.path} {exchange.body.decode()}>".encode())
+        return self._later(reply) if exchange.path.startswith("/later") else reply
+
+    async def _later(self, reply: Reply) -> Reply:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return reply
+
+
+def _request(path: str, body: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def _connected() -> tuple[Connection, _Transport]:
+    gate: Any = _Gate()
+    server = HttpServer(gate, max_body_bytes=100, body_timeout_s=600, keepalive_s=600, max_connections=1)
+    connection, transport = server(), _Transport()
+    assert isinstance(connection, Connection)
+    connection.connection_made(transport)
+    return connection, transport
+
+
+def _answers(transport: _Transport) -> list[str]:
+    return re.findall(r"<(\S+ \S*)>", b"".join(transport.written).decode())
+
+
+def test_who_asks_again_before_the_task_is_back_goes_the_short_way() -> None:
+    """With many connections a round of the loop is so long that it is always so."""
+
+    async def main() -> None:
+        connection, transport = _connected()
+        connection.data_received(_request("/a", "0"))
+        assert _answers(transport) == ["/a 0"], "at once, though aiohttp's task has not begun"
+        connection.data_received(_request("/later", "1"))
+        transport.written.clear()
+        while not transport.written:
+            await asyncio.sleep(0)
+        assert connection._waiter is None, "the task has not come back yet"
+        for number in range(2, 6):
+            connection.data_received(_request("/a", str(number)))
+            assert _answers(transport) == ["/later 1", *(f"/a {k}" for k in range(2, number + 1))], "at once"
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert connection._waiter is not None
+        connection.data_received(_request("/a", "6"))
+        assert _answers(transport)[-1] == "/a 6"
+        connection.connection_lost(None)
+
+    asyncio.run(main())
+
+
+_PATHS = st.sampled_from(["/at-once", "/later"])
+#: Each request: its path, where it is cut in two, rounds of the loop before each part, and whether to wait for answers.
+_REQUESTS = st.lists(
+    st.tuples(_PATHS, st.integers(0, 80), st.integers(0, 8), st.integers(0, 3), st.booleans()), max_size=12
+)
+
+
+@given(_REQUESTS)
+def test_every_request_is_answered_once_and_in_order(requests: list[tuple[str, int, int, int, bool]]) -> None:
+    async def main() -> None:
+        connection, transport = _connected()
+        expected = []
+        for number, (path, cut, before, between, wait) in enumerate(requests):
+            while wait and len(_answers(transport)) < len(expected):
+                await asyncio.sleep(0)
+            for _ in range(before):
+                await asyncio.sleep(0)
+            data = _request(path, str(number))
+            expected.append(f"{path} {number}")
+            connection.data_received(data[:cut])
+            if data[cut:]:
+                for _ in range(between):
+                    await asyncio.sleep(0)
+                connection.data_received(data[cut:])
+            assert _answers(transport) == expected[: len(_answers(transport))]
+        for _ in range(20 * len(requests) + 20):
+            await asyncio.sleep(0)
+        assert _answers(transport) == expected
+        assert not transport.closed
+        connection.connection_lost(None)
+
+    asyncio.run(main())
