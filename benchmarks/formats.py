@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import zlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks.common import fastest
 from benchmarks.model import setup_cache
 from benchmarks.specs import MODELS
 from inferir.formats import apr
@@ -43,17 +42,8 @@ class File:
 
     def track_crc_share(self, model: str) -> float:
         """Time of the checksum over the time of reading from memory."""
-        crc, read = (_fastest(call) for call in (partial(zlib.crc32, self.data), partial(apr.read, self.data)))
+        crc, read = (fastest(call) for call in (partial(zlib.crc32, self.data), partial(apr.read, self.data)))
         return crc / read
 
     track_size.unit = "bytes"  # type: ignore[attr-defined]
     track_crc_share.unit = "share"  # type: ignore[attr-defined]
-
-
-def _fastest(call: Callable[[], object], times: int = 20) -> float:
-    best = float("inf")
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - start)
-    return best

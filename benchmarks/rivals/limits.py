@@ -4,6 +4,8 @@ flops_per_s  the fastest product of two float32 matrices of 1024 x 1024 (NumPy's
 bytes_per_s  the fastest reading of 256 MB, by BLAS's dot product
 nodes        inner nodes of the trees of a case, all trees together
 
+Seconds are of the CPU, so that others do not count.
+
 So many nodes a second can be evaluated too: a vector instruction is two operations on each float32, and a node two such
 instructions, a compare and a select, for each four times as many rows.
 """
@@ -12,29 +14,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.common import fastest
 from benchmarks.rivals.cases import CASES
 from benchmarks.rivals.record import RECORD, Record
 from benchmarks.rivals.subject import Subject
 from inferir.formats import apr
 
 __all__ = ["inner_nodes", "measure"]
-
-
-def _fastest(call: Callable[[], Any], calls: int = 20) -> float:
-    """Seconds of the CPU, so that others do not count."""
-    best = float("inf")
-    for _ in range(calls):
-        start = time.process_time()
-        call()
-        best = min(best, time.process_time() - start)
-    return best
 
 
 def inner_nodes(path: Path) -> int:
@@ -50,8 +42,8 @@ def measure() -> dict[str, Any]:
     a, b, c = (np.full((n, n), 1.5, np.float32) for _ in range(3))
     long = np.full(1 << 26, 1.5, np.float32)
     with threadpool_limits(1):
-        product = _fastest(lambda: np.matmul(a, b, out=c))
-        reading = _fastest(lambda: np.dot(long, long))
+        product = fastest(lambda: np.matmul(a, b, out=c), clock=time.process_time)
+        reading = fastest(lambda: np.dot(long, long), clock=time.process_time)
     return {"flops_per_s": 2 * n**3 / product, "bytes_per_s": long.nbytes / reading}
 
 

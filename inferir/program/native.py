@@ -195,7 +195,7 @@ def _fill(make: Callable[[], _ArrayFrame], library: Library, program: Program) -
 
     def _problem(whole: _ArrayFrame, stopped: int, rows: Array) -> Exception:
         if stopped < 0:
-            return ValueError(f"expected an answer of {len(rows)} rows")
+            return ValueError(f"expected a plain array of rows, got {type(rows).__name__}")
         first, step = divmod(stopped, n_steps)
         problem = whole.problem(step, rows[first:])
         return RowError(problem.text, first + problem.row) if isinstance(problem, RowError) else problem

@@ -55,11 +55,11 @@ class Listener:
 
     async def stop(self) -> None:
         """Take whoever is at the door, and close it. Connections stay."""
-        if self._pause is not None:
-            self._pause.cancel()
         self._loop.remove_reader(self._listener)
         while self._take():
             pass
+        if self._pause is not None:  # of before, or because there was no room just now
+            self._pause.cancel()
         self._listener.close()
         if self._opening:
             await asyncio.wait(self._opening, timeout=_OPENING_S)
