@@ -14,7 +14,7 @@ swap is one assignment. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from inferir.model import Model
+    from inferir.rows.baseline import ColumnBins
     from inferir.rows.plain import PlainColumns
+    from inferir.server.monitoring.drift import Drift
+    from inferir.server.monitoring.truths import Truths
 
 __all__ = ["Cost", "Failure", "ModelVersion", "Registry", "Table", "natural_order"]
 
@@ -58,6 +61,8 @@ class ModelVersion:
     mapping        where they are.
     stages         seconds of read, compile, warm_up.
     batcher        joins its requests, where that is faster; None otherwise.
+    baseline       bins of its columns in the rows of training; None where the file has none.
+    drift, truths  what monitoring keeps of it: None without a baseline, and until the first truth.
     in_use         requests that resolved it and have no answer yet.
     used           of the last request: any number that grows, for eviction.
     loaded_at      seconds since 1970, for people.
@@ -76,6 +81,9 @@ class ModelVersion:
     cost: Cost = field(default_factory=Cost)
     stages: Mapping[str, float] = field(default_factory=dict)
     batcher: Any = None
+    baseline: Sequence[ColumnBins] | None = None
+    drift: Drift | None = None
+    truths: Truths | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     in_use: int = 0
     used: int = 0
