@@ -153,7 +153,10 @@ class App:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            self.monitor.look()
+            try:
+                self.monitor.look()
+            except Exception as error:  # a bug in what watches must not end what is watched, nor its watching
+                _log.error("drift", exc_info=error)
 
     def _batcher(self, version: ModelVersion) -> Batcher | None:
         settings = self.settings

@@ -135,14 +135,15 @@ class Memory:
 
     def put(self, request_id: str, remembered: Remembered) -> None:
         """Remember a request. Of two with one id, the later is."""
-        self.take(request_id)
-        rows = len(remembered.predictions)
+        kept, rows = self._kept, len(remembered.predictions)
+        if request_id in kept:
+            self.take(request_id)
         if rows > self._size:
             return
-        self._kept[request_id] = remembered
+        kept[request_id] = remembered
         self._rows += rows
         while self._rows > self._size:
-            self.take(next(iter(self._kept)))
+            self._rows -= len(kept.popitem(last=False)[1].predictions)
 
     def take(self, request_id: str) -> Remembered | None:
         """What was remembered, which is then forgotten: a truth counts once."""

@@ -22,6 +22,7 @@ from inferir.formats.spec import ColumnSpec, ModelSpec
 from inferir.kernels import available
 from inferir.model import Model
 from inferir.rows.baseline import ColumnBins, read, record
+from inferir.server import app as app_module
 from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.monitoring.drift import ALERT, WARN, psi
 from inferir.server.monitoring.monitor import Monitor
@@ -88,6 +89,28 @@ def test_scores_are_those_of_the_rows_that_were_sent(backend: str, batching: str
     asyncio.run(main())
 
 
+def test_a_failure_to_look_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = with_baseline(tmp_path / "m.apr", name="m")
+    monkeypatch.setattr(app_module, "LOOK_EVERY_S", 0.01)
+
+    async def main() -> None:
+        async with serving(path) as (app, url), aiohttp.ClientSession(url) as client:
+            looks = []
+
+            def look() -> None:
+                looks.append(1)
+                raise ZeroDivisionError
+
+            app.monitor.look = look  # type: ignore[method-assign]
+            await eventually(lambda: len(looks) > 2)
+            assert (await predict(client, [[1.0, 2.0]]))[0] == 200
+
+    asyncio.run(main())
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_every_protocol_is_looked_at_and_a_refused_row_is_not(tmp_path: Path) -> None:
     path = with_baseline(tmp_path / "m.apr", name="m")
 
@@ -121,6 +144,9 @@ def test_a_model_without_a_baseline_is_not_touched(tmp_path: Path) -> None:
             plain, watched = app.registry.resolve("plain"), app.registry.resolve("m")
             assert plain.drift is None
             assert watched.drift is not None
+            async with client.get("/models") as response:
+                listed = (await response.json())["models"]
+            assert {each["name"]: each["baseline"] for each in listed} == {"plain": False, "m": True}
             for version, same in ((plain, True), (watched, False)):
                 for face, way in version.plain.items():
                     own: Any = version.model.plain(face)
