@@ -26,8 +26,10 @@ from inferir.errors import TaskError
 from inferir.formats import apr
 from inferir.formats.apr.layout import MODEL_TYPES
 from inferir.formats.importers import import_model
+from inferir.formats.prepared import nbytes_of
 from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
 from inferir.plan import FACES, LEAST_SHARED_ROWS, Plan
+from inferir.prepare import prepare
 from inferir.rows import Columns
 from inferir.threads import Threads, cores
 
@@ -290,6 +292,7 @@ class Model:
             "classes": list(spec.classes),
             "operators": [operator.op for operator in spec.operators],
             "tensor_bytes": sum(len(memoryview(t.data).cast("B")) for t in spec.tensors.values()),
+            "prepared_bytes": nbytes_of(spec),
         }
 
     def __repr__(self) -> str:
@@ -325,7 +328,13 @@ def load(
 
 
 def convert(
-    source: Any, *, name: str | None = None, version: str | None = None, baseline: Any = None, **options: Any
+    source: Any,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    prepared: bool = True,
+    baseline: Any = None,
+    **options: Any,
 ) -> Model:
     """The model in a fitted estimator, a booster, or a model file of another library, ready to answer and to save.
 
@@ -333,12 +342,14 @@ def convert(
              LightGBM (.txt), CatBoost (.json) or ONNX (.onnx) file. Files need none of the library that wrote them.
     name     what the model is called; the class or file name by default.
     version  any text, as in "1.2.0".
+    prepared whether its file has the tables that loading a forest makes: it is larger, and loaded sooner.
     baseline rows that it was trained on, whose shares go into the file (`Model.record_baseline`); None: none do.
     options  backend and threads, as for `load`.
 
     Raises UnsupportedModelError (E004) that says what it met, where, and what is supported.
     """
-    model = Model(import_model(source, name=name, version=version), **options)
+    spec = import_model(source, name=name, version=version)
+    model = Model(prepare(spec) if prepared else spec, **options)
     if baseline is not None:
         model.record_baseline(baseline)
     return model

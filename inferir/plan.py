@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from inferir.errors import ModelLoadError, UnsupportedModelError
+from inferir.formats.prepared import versions_of
 from inferir.formats.spec import ModelSpec
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import BLOCK_ROWS
@@ -58,7 +59,7 @@ def bind(spec: ModelSpec, kernels: Kernels, dtype: str, proved: set[str]) -> tup
 
     `proved` are operators whose tensors have been checked before; this model's are added.
     """
-    draft = Draft([column.name for column in spec.columns], dtype)
+    draft = Draft([column.name for column in spec.columns], dtype, versions_of(spec))
     values = {"input": draft.rows}
     for operator in spec.operators:
         bind_operator = OPERATORS.get(operator.op)

@@ -32,6 +32,12 @@ from inferir.rows.baseline import Sample
     help="Rows that the model was trained on: the shares of each column go into the file, and `serve` tells how far "
     "other rows are from them.",
 )
+@click.option(
+    "--prepared/--no-prepared",
+    default=True,
+    show_default=True,
+    help="Keep the tables that loading a forest makes: it is loaded sooner, and its file is larger, by half or more.",
+)
 @click.option("--sign", "private_key", metavar="KEY", help="Sign it with this private key (see `inferir keygen`).")
 @pickles
 def convert(
@@ -40,6 +46,7 @@ def convert(
     name: str | None,
     version: str | None,
     baseline: str | None,
+    prepared: bool,
     private_key: str | None,
     trust_pickle: bool,
 ) -> None:
@@ -59,8 +66,8 @@ def convert(
       inferir convert model.json --baseline train.parquet -o model.apr
     """
     found = open_source(source, trust_pickle=trust_pickle)
-    # Bound to the reference kernels, a model is known to work and nothing has to be compiled.
-    model = inferir.convert(found, name=name, version=version, backend="reference")
+    # Bound to the reference kernels, a model is known to work and little has to be compiled.
+    model = inferir.convert(found, name=name, version=version, prepared=prepared, backend="reference")
     if baseline is not None:
         model.record_baseline(_sample(model, baseline), encoded=True)
     apr.write(model.spec, output, private_key=private_key)

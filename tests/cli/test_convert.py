@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
 import inferir
@@ -119,6 +120,21 @@ def test_signed_on_the_way(forest: Case, tmp_path: Path, run: Run) -> None:
     assert result.stdout.endswith(", signed\n")
     assert run("verify", output).exit_code == 17
     assert run("verify", output, "--trusted-key", tmp_path / "key.pub.pem").exit_code == 0
+
+
+def test_tables_are_kept_unless_told_not_to(tmp_path: Path, run: Run) -> None:
+    rows = np.random.default_rng(0).standard_normal((400, 3))
+    (tmp_path / "m.pkl").write_bytes(
+        pickle.dumps(RandomForestRegressor(8, max_leaf_nodes=60, random_state=0).fit(rows, rows[:, 0]))
+    )
+    made = {}
+    for flag in ("--prepared", "--no-prepared"):
+        path = tmp_path / f"m{flag}.apr"
+        result = run("convert", tmp_path / "m.pkl", "--trust-pickle", flag, "-o", path)
+        assert result.exit_code == 0, result.stderr
+        made[flag] = inferir.load(path)
+    assert made["--prepared"].info()["prepared_bytes"] > 0 == made["--no-prepared"].info()["prepared_bytes"]
+    np.testing.assert_array_equal(made["--prepared"].predict(rows), made["--no-prepared"].predict(rows))
 
 
 def test_a_baseline_goes_into_the_file(tmp_path: Path, run: Run) -> None:
