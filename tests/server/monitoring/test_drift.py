@@ -123,6 +123,20 @@ def test_false_alarms_of_rows_that_did_not_drift(name: str, reference_rows: int)
     assert np.mean(np.array(scores) > ALERT) <= 0.005
 
 
+def test_false_alarms_while_the_window_fills() -> None:
+    """Looked at again and again, from the first score on: of 300 columns, hardly more than at first."""
+    rng, alarms = np.random.default_rng(5), 0
+    for _ in range(300):
+        made, rows = bins(rng.normal(size=1000)), rng.normal(size=4000)
+        counts, scores, done = np.zeros(len(made.reference), np.int64), [0.0], 0
+        for end in range(math.ceil(least_rows(10, 1000)), len(rows), 50):
+            counts, done = counts + made.count(rows[done:end]), end
+            scores.append(psi(made.reference.tolist(), counts.tolist()))
+        assert max(scores) < ALERT
+        alarms += max(scores) > WARN
+    assert alarms <= 2 * FALSE_ALARM * 300
+
+
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
