@@ -50,6 +50,9 @@ class Value(NamedTuple):
 class Layout(NamedTuple):
     """What a file keeps of one kind of tables: dtypes that a field may have, and its shape (None: any length).
 
+    An operator asks `Binder.stored` for them and proves what comes; or it makes them and says so to `Binder.keep`. A
+    new kind is a Layout in `operators.LAYOUTS`, and those two calls.
+
     `version` is raised when a field comes, goes or means something else, and when the same model gets other values.
     """
 

@@ -26,7 +26,7 @@ checksum and signature cover both. `inferir verify` makes the tables again and c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from inferir.operators._quantizer import (
     N_SLOTS,
     NEVER,
     WALKED_TREES,
+    Codes,
     Symmetric,
     Tables,
     evaluated,
@@ -53,20 +54,6 @@ __all__ = ["QUANTIZED", "SYMMETRIC", "quantized", "symmetric"]
 
 #: Complains unless something holds.
 Expect: TypeAlias = "Callable[[Any, str], None]"
-
-
-class _Codes(NamedTuple):
-    """How rows are made into codes: the first fields of `Tables` and `Symmetric`."""
-
-    group: Array
-    cuts: Array
-    plane: Array
-    sets: Array
-    answer: Array
-
-    @property
-    def n_planes(self) -> int:
-        return int(self.sets[-1, 2])
 
 
 _CODES: Mapping[str, Any] = {
@@ -116,7 +103,7 @@ def quantized(
     rows = np.repeat(found["leaf_first"].astype(np.int64), leaves) + found["leaf_offset"]
     expect(rows.min() >= 0 and rows.max() < len(leaf_value), f"rows of leaves below {len(leaf_value)}")
     step, step_leaf = _checked_steps(expect, found, n_planes, leaves)
-    return Tables(*codes, tree, tile, op, rows, step, step_leaf)
+    return Tables(codes, tree, tile, op, rows, step, step_leaf)
 
 
 def symmetric(b: Binder, split_index: Array, threshold: Array, nan_right: Array, n_columns: int) -> Symmetric | None:
@@ -152,7 +139,7 @@ def _packed(tables: Tables) -> dict[str, Array]:
     packed_op = (op[:, 0] & 255, op[:, 1] >> 8 & 255, op[:, 1] >> 24, op[:, 2] >> 8, op[:, 2] & 255)
     narrow = next(dtype for dtype in (np.uint8, np.uint16, np.uint32) if offset.max() <= np.iinfo(dtype).max)
     return {
-        **{name: values for name, values in tables._asdict().items() if name in _CODES},
+        **tables.codes._asdict(),
         "tree": tables.tree,
         "tile": tables.tile,
         "op_plane": (op[:, 0] >> 8).astype(np.uint16),
@@ -176,7 +163,7 @@ def _one_after_the_other(begins: Array, end: int, least: int) -> bool:
     return bool(begins[0] == 0 and (np.diff(begins, append=end) >= least).all())
 
 
-def _checked_codes(expect: Expect, found: Mapping[str, Array], n_columns: int, dtype: Any) -> _Codes:
+def _checked_codes(expect: Expect, found: Mapping[str, Array], n_columns: int, dtype: Any) -> Codes:
     group, sets, plane = (found[name].astype(np.int64) for name in ("group", "sets", "plane"))
     cuts, answer = found["cuts"], found["answer"]
     expect(len(group) and len(sets), "an end of the groups and of the sets")
@@ -195,7 +182,7 @@ def _checked_codes(expect: Expect, found: Mapping[str, Array], n_columns: int, d
     _check_search(expect, group[:-1, 2], group[:-1, 4:], cuts)
     aligned = from_line(cuts.shape, cuts.dtype)
     aligned[:] = cuts
-    return _Codes(found["group"], aligned, found["plane"], found["sets"], answer)
+    return Codes(found["group"], aligned, found["plane"], found["sets"], answer)
 
 
 def _check_search(expect: Expect, n_levels: Array, firsts: Array, cuts: Array) -> None:
@@ -272,20 +259,24 @@ def _checked_nodes(expect: Expect, found: Mapping[str, Array], n_planes: int) ->
 def _checked_steps(expect: Expect, found: Mapping[str, Array], n_planes: int, leaves: Array) -> tuple[Array, Array]:
     """Steps and their leaves, as kernels take them."""
     inner, number, bits = found["step"], found["step_leaf"], found["is_leaf"]
-    n_steps, ends = 2 * len(number) - len(leaves), np.cumsum(2 * leaves - 1)
+    n_steps, ends, leaf_ends = 2 * len(number) - len(leaves), np.cumsum(2 * leaves - 1), np.cumsum(leaves)
+    begins, leaf_begins = ends - 2 * leaves + 1, leaf_ends - leaves
     expect(len(bits) == -(-n_steps // 8), f"a bit for each of {n_steps} steps")
     is_leaf = np.unpackbits(bits, count=n_steps).view(np.bool_)
-    of_trees = np.add.reduceat(is_leaf, ends - 2 * leaves + 1, dtype=np.int64)
-    expect((of_trees == leaves).all() and len(inner) == n_steps - len(number), "n leaves in 2 n - 1 steps")
+    at = np.flatnonzero(is_leaf)
+    expect(len(at) == len(number) and len(inner) == n_steps - len(number), "n leaves in 2 n - 1 steps")
+    own = (at[leaf_begins] >= begins) & (at[leaf_ends - 1] < ends)  # the first and the last: so all between them
+    expect(own.all(), "n leaves in the 2 n - 1 steps of each tree")
     expect(inner.max(initial=0) < n_planes << 17, f"steps over {n_planes} planes")
     step, step_leaf = np.full(n_steps, NEVER, np.int32), np.zeros(n_steps, np.int32)
-    at = np.flatnonzero(is_leaf)
-    step_leaf[at] = np.repeat((np.cumsum(leaves) - leaves).astype(np.int32), leaves) + number
+    step_leaf[at] = np.repeat(leaf_begins.astype(np.int32), leaves) + number
     at = np.flatnonzero(np.logical_not(is_leaf, out=is_leaf))
     step[at] = inner.view(np.int32)
     ahead = inner >> 8
     ahead &= 511
     expect(ahead.min(initial=1) > 0, "steps that lead forward")
     at += ahead
-    expect((at < np.repeat(ends - 1, leaves - 1)).all(), "steps that stay in their trees")
+    asking = leaves > 1
+    furthest = np.maximum.reduceat(at, (leaf_begins - np.arange(len(leaves)))[asking]) if len(at) else at
+    expect((furthest < ends[asking] - 1).all(), "steps that stay in their trees")
     return step, step_leaf

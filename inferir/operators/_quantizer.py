@@ -12,8 +12,8 @@ from inferir.operators._binder import Array, Binder
 
 __all__ = [
     "LAST_CODE", "MORE_CODES", "MOST_ANSWERS", "MOST_LEVELS", "MOST_PLANES", "NEVER", "NUMBERS_NBYTES", "N_SLOTS",
-    "PIVOTS", "SLOTS_NBYTES", "WALKED_TREES", "Quantized", "Symmetric", "Tables", "evaluated", "from_line", "quantize",
-    "quantize_symmetric",
+    "PIVOTS", "SLOTS_NBYTES", "WALKED_TREES", "Codes", "Quantized", "Symmetric", "Tables", "evaluated", "from_line",
+    "quantize", "quantize_symmetric",
 ]  # fmt: skip
 
 _DEFAULT_LEFT, _ZERO_MISSING, _CATEGORICAL = 1, 2, 4
@@ -88,14 +88,24 @@ class Quantized(NamedTuple):
         return int(evaluated_ns / walked_ns)
 
 
-class Tables(NamedTuple):
-    """As `Quantized`, but what row i of its `leaf` is to be is row leaf_row[i] of the model's leaves."""
+class Codes(NamedTuple):
+    """Tables by which rows become codes."""
 
     group: Array
     cuts: Array
     plane: Array
     sets: Array
     answer: Array
+
+    @property
+    def n_planes(self) -> int:
+        return int(self.sets[-1, 2])
+
+
+class Tables(NamedTuple):
+    """As `Quantized`, but what row i of its `leaf` is to be is row leaf_row[i] of the model's leaves."""
+
+    codes: Codes
     tree: Array
     tile: Array
     op: Array
@@ -108,7 +118,7 @@ class Tables(NamedTuple):
         n_leaves = len(self.leaf_row)
         leaf = from_line((n_leaves + _MOST_LEAVES - 1, leaf_value.shape[1]), leaf_value.dtype)
         leaf_value.take(self.leaf_row, axis=0, out=leaf[:n_leaves], mode="clip")  # else NumPy copies it twice
-        return Quantized(*self[:8], leaf, *self[9:])
+        return Quantized(*self.codes, self.tree, self.tile, self.op, leaf, self.step, self.step_leaf)
 
 
 class Symmetric(NamedTuple):
@@ -173,7 +183,7 @@ def quantize(b: Binder, nodes: Sequence[Array], tree_root: Array, tree_target: A
     scheduled = _schedule(b, *given)
     if scheduled is None:
         return None
-    return Tables(group, cuts, plane, sets, answer[0], *scheduled)
+    return Tables(Codes(group, cuts, plane, sets, answer[0]), *scheduled)
 
 
 def quantize_symmetric(split_index: Array, threshold: Array, nan_right: Array) -> Symmetric | None:
