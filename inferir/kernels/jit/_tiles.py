@@ -121,7 +121,8 @@ def _apart(b: Any, place: Any) -> Any:
     """The same address, of which LLVM does not know how it was computed.
 
     Else it would count from row to row, an addition for each value that is loaded: a sixth of the time of a tile of one
-    group. The assembly is empty, on every target.
+    group, if a column has one vector; where there are more, multiplication takes longer. The assembly is empty, on
+    every target.
     """
     kind = ir.FunctionType(place.type, [place.type])
     return b.asm(kind, "", "=r,0", [place], side_effect=False)
@@ -135,7 +136,8 @@ class _Tile:
     ) -> None:
         element = address(0, _number(0)).type.pointee
         self._step, self._n_vectors, self._b, self._address = step, n_vectors, b, address
-        self._rows = [_apart(b, address(0, row)) for row in rows]
+        places = [address(0, row) for row in rows]
+        self._rows = [_apart(b, place) for place in places] if n_vectors == 1 else places
         self.n_lanes = LINE // (4 if isinstance(element, ir.FloatType) else 8)
         self.nbytes = LINE // self.n_lanes
         self._lanes, self._span = ir.VectorType(element, self.n_lanes), self.n_lanes * n_vectors
