@@ -118,10 +118,16 @@ def _category_codes(x, top, rows, sets, h, answer, rank, codes, codes_at):
 
 
 @scalar
-def encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at):
-    """Codes of a block of rows."""
+def encode_numbers(x, top, rows, group, cuts, plane, rank, codes, codes_at):
+    """Codes of a block of rows, in the planes of numbers."""
     for g in range(np.uint64(group.shape[0] - 1)):
         _number_codes(x, top, rows, group, g, cuts, plane, rank, codes, codes_at)
+
+
+@scalar
+def encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at):
+    """Codes of a block of rows."""
+    encode_numbers(x, top, rows, group, cuts, plane, rank, codes, codes_at)
     for h in range(np.uint64(sets.shape[0] - 1)):
         _category_codes(x, top, rows, sets, h, answer, rank, codes, codes_at)
 
@@ -192,17 +198,22 @@ def add_four_leaves(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2,
 
 
 @scalar
+def evaluate_tree(tree, t, tile, op, rows, codes, codes_at, slots, slots_at):
+    """Leave the leaves' numbers of a block of rows in the slot of tree t."""
+    chunks, behind = (rows + np.uint64(63)) // np.uint64(64), t + np.uint64(1)
+    _tiles(np.uint64(tree[t, 0]), np.uint64(tree[behind, 0]), tile, chunks, codes, codes_at, slots, slots_at)
+    _ops(np.uint64(tree[t, 1]), np.uint64(tree[behind, 1]), op, chunks, codes, codes_at, slots, slots_at)
+
+
+@scalar
 def _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums):
     """Add the leaves of all trees to the sums of a block of rows."""
-    n_trees, chunks = np.uint64(tree.shape[0] - 1), (rows + np.uint64(63)) // np.uint64(64)
-    one, four = np.uint64(1), np.uint64(4)
+    n_trees, one, four = np.uint64(tree.shape[0] - 1), np.uint64(1), np.uint64(4)
     t = np.uint64(0)
     while t < n_trees:
         together = np.uint64(tree[t, 5])
         for q in range(t, t + together):
-            behind = q + one
-            _tiles(np.uint64(tree[q, 0]), np.uint64(tree[behind, 0]), tile, chunks, codes, codes_at, slots, slots_at)
-            _ops(np.uint64(tree[q, 1]), np.uint64(tree[behind, 1]), op, chunks, codes, codes_at, slots, slots_at)
+            evaluate_tree(tree, q, tile, op, rows, codes, codes_at, slots, slots_at)
         if together == four and leaf.shape[1] == 1:
             t1, t2, t3 = t + one, t + np.uint64(2), t + np.uint64(3)
             add_four_leaves(
