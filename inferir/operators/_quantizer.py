@@ -118,9 +118,9 @@ class Tables(NamedTuple):
         return _codes_nbytes(int(self.sets[-1, 2]))
 
     def over(self, leaf_value: Array) -> Quantized:
-        """With the leaves' values, and zeros behind the last ones: any byte is then the number of a leaf."""
+        """With the leaves' values, for which any byte is the number of a leaf."""
         n_leaves = len(self.leaf_row)
-        leaf = from_line((n_leaves + _MOST_LEAVES - 1, leaf_value.shape[1]), leaf_value.dtype)
+        leaf = room_for_leaves(n_leaves, leaf_value)
         leaf_value.take(self.leaf_row, axis=0, out=leaf[:n_leaves], mode="clip")  # else NumPy copies it twice
         return Quantized(*self.codes, self.tree, self.tile, self.op, leaf, self.step, self.step_leaf)
 
@@ -157,6 +157,11 @@ def from_line(shape: tuple[int, ...], dtype: Any) -> Array:
     first = -memory.ctypes.data % _LINE_NBYTES
     aligned: Array = memory[first : first + nbytes].view(dtype).reshape(shape)
     return aligned
+
+
+def room_for_leaves(n_leaves: int, leaf_value: Array) -> Array:
+    """Zeros for so many leaves like these, and for 255 behind them: 256 can be read from the first of any tree on."""
+    return from_line((n_leaves + _MOST_LEAVES - 1, leaf_value.shape[1]), leaf_value.dtype)
 
 
 def evaluated(tree_target: Array, n_values: int) -> Array:

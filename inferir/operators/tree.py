@@ -10,7 +10,14 @@ from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators import _prepared
 from inferir.operators._binder import Array, Binder, Value
 from inferir.operators._packer import FEW_PACKED_ROWS, Packed, pack
-from inferir.operators._quantizer import NUMBERS_NBYTES, SLOTS_NBYTES, WALKED_TREES, Quantized, Symmetric
+from inferir.operators._quantizer import (
+    NUMBERS_NBYTES,
+    SLOTS_NBYTES,
+    WALKED_TREES,
+    Quantized,
+    Symmetric,
+    room_for_leaves,
+)
 from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
@@ -88,8 +95,8 @@ def _packed(b: Binder, x: Value, packed: Packed, leaf_value: Array, target: Arra
     codes, numbers = b.scratch("u8", packed.n_blocks * tops.codes_nbytes), b.scratch("u8", SLOTS_NBYTES)
     return b.call(
         f"forest_packed_{x.dtype}_{leaf}", x, slots // 4, (slots % 4).astype(np.uint8), node, packed_root,
-        tops.group, tops.cuts, tops.plane, tops.tree, tops.tile, tops.op, tops.leaf_row[:, None], leaf_value, target, base, shift,
-        FEW_PACKED_ROWS, values, *lanes, rank, codes, numbers, b.scratch(leaf, len(base), rows),
+        tops.group, tops.cuts, tops.plane, tops.tree, tops.tile, tops.op, tops.leaf_row[:, None], leaf_value, target,
+        base, shift, FEW_PACKED_ROWS, values, *lanes, rank, codes, numbers, b.scratch(leaf, len(base), rows),
         width=len(base), dtype=leaf,
     )  # fmt: skip
 
@@ -167,13 +174,22 @@ def oblivious(b: Binder) -> Value:
     return b.call("oblivious", x, *constants, *block, width=len(base), dtype="f64")
 
 
-def _symmetric(b: Binder, x: Value, tables: Symmetric, split_begin: Array, *trees: Any) -> Value:
-    n_outputs = trees[1].shape[1]
+def _symmetric(
+    b: Binder,
+    x: Value,
+    tables: Symmetric,
+    split_begin: Array,
+    leaf_begin: Array,
+    leaf_value: Array,
+    *base_and_scale: Any,
+) -> Value:
+    n_outputs, leaf = leaf_value.shape[1], room_for_leaves(len(leaf_value), leaf_value)
+    leaf[: len(leaf_value)] = leaf_value
     codes, numbers = b.scratch("u8", tables.codes_nbytes), b.scratch("u8", NUMBERS_NBYTES)
     rank, sums = b.scratch("i32", BLOCK_ROWS), b.scratch("f64", n_outputs, BLOCK_ROWS)
     return b.call(
-        "oblivious_quantized", x, *tables, split_begin, *trees, tables.few_rows(len(split_begin) - 1), rank, codes,
-        numbers, sums, width=n_outputs, dtype="f64",
+        "oblivious_quantized", x, *tables, split_begin, leaf_begin, leaf, *base_and_scale,
+        tables.few_rows(len(split_begin) - 1), rank, codes, numbers, sums, width=n_outputs, dtype="f64",
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import apart, kernel, scalar
+from inferir.kernels.jit._leaves import add_four_in_registers, most_in_registers
 from inferir.kernels.jit._simd import choose, choose_of_eight, count_below, count_below_narrow, prefetch, skip_to_line
 from inferir.kernels.jit.tree import ZERO_THRESHOLD
 
@@ -215,13 +216,22 @@ def _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums
         for q in range(t, t + together):
             evaluate_tree(tree, q, tile, op, rows, codes, codes_at, slots, slots_at)
         if together == four and leaf.shape[1] == 1:
-            t1, t2, t3 = t + one, t + np.uint64(2), t + np.uint64(3)
-            add_four_leaves(
-                leaf, np.uint64(tree[t, 2]), np.uint64(tree[t1, 2]), np.uint64(tree[t2, 2]), np.uint64(tree[t3, 2]),
-                slots, slots_at + np.uint64(tree[t, 4]), slots_at + np.uint64(tree[t1, 4]),
-                slots_at + np.uint64(tree[t2, 4]), slots_at + np.uint64(tree[t3, 4]),
-                rows, sums, np.uint64(tree[t, 3]),
-            )  # fmt: skip
+            t1, t2, t3, t4 = t + one, t + np.uint64(2), t + np.uint64(3), t + four
+            b0, b1, b2, b3 = (
+                np.uint64(tree[t, 2]),
+                np.uint64(tree[t1, 2]),
+                np.uint64(tree[t2, 2]),
+                np.uint64(tree[t3, 2]),
+            )
+            at0, at1 = slots_at + np.uint64(tree[t, 4]), slots_at + np.uint64(tree[t1, 4])
+            at2, at3 = slots_at + np.uint64(tree[t2, 4]), slots_at + np.uint64(tree[t3, 4])
+            most = max(b1 - b0, b2 - b1, b3 - b2, np.uint64(tree[t4, 2]) - b3)
+            target = np.uint64(tree[t, 3])
+            if most <= most_in_registers(leaf):
+                begin = target * np.uint64(BLOCK)
+                add_four_in_registers(leaf, b0, b1, b2, b3, most, slots, at0, at1, at2, at3, rows, sums, begin)
+            else:
+                add_four_leaves(leaf, b0, b1, b2, b3, slots, at0, at1, at2, at3, rows, sums, target)
         else:
             for q in range(t, t + together):
                 at = slots_at + np.uint64(tree[q, 4])
@@ -365,6 +375,7 @@ def forest_quantized(
         group  column, whether zero is missing, levels of search, first plane, first row of `cuts` of each level
         plane  thresholds before its first, code of a missing value
         sets   column, categories, first plane, first answer
+        leaf   has zeros behind the last leaf: from the first of each tree on there are 256
         tree   first tile, first op, first leaf, target, slot of its result, trees in its pass, first step, and every
                WALKED_TREES-th time levels of the deepest of so many trees. Targets ascend where leaves are one number
     """
