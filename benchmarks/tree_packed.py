@@ -37,7 +37,8 @@ def _arrays(width: str, leaf_width: str, values: int) -> Given:
     packed = pack(binder, [*(forest[name] for name in _NODES), *_NO_SETS], forest["tree_root"], COLUMNS)
     assert packed is not None
     slots = {"slot_column": packed.slots // 4, "slot_flags": packed.slots % 4}
-    tops = {name: getattr(packed.tops, name) for name in ("group", "cuts", "plane", "tree", "tile", "op")}
+    tops = {name: getattr(packed.tops, name) for name in ("tree", "tile", "op")}
+    tops |= {name: getattr(packed.tops.codes, name) for name in ("group", "cuts", "plane")}
     own = {"node": packed.node, "packed_root": packed.packed_root, "shift": packed.shift}
     entry = {"entry": packed.tops.leaf_row[:, None]}
     rows = packed.n_blocks * BLOCK_ROWS

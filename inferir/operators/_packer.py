@@ -43,7 +43,7 @@ class Packed(NamedTuple):
     @property
     def n_blocks(self) -> int:
         """How many blocks of rows go through a tree together: as many as stay in the cache."""
-        block_nbytes = self.tops.codes_nbytes + BLOCK_ROWS * len(self.slots) * self.tops.cuts.itemsize
+        block_nbytes = self.tops.codes_nbytes + BLOCK_ROWS * len(self.slots) * self.tops.codes.cuts.itemsize
         return 4 if 4 * block_nbytes <= _CACHED_NBYTES else 1
 
 

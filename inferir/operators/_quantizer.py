@@ -115,7 +115,7 @@ class Tables(NamedTuple):
 
     @property
     def codes_nbytes(self) -> int:
-        return _codes_nbytes(int(self.sets[-1, 2]))
+        return _codes_nbytes(self.codes.n_planes)
 
     def over(self, leaf_value: Array) -> Quantized:
         """With the leaves' values, for which any byte is the number of a leaf."""

@@ -95,7 +95,7 @@ def _packed(b: Binder, x: Value, packed: Packed, leaf_value: Array, target: Arra
     codes, numbers = b.scratch("u8", packed.n_blocks * tops.codes_nbytes), b.scratch("u8", SLOTS_NBYTES)
     return b.call(
         f"forest_packed_{x.dtype}_{leaf}", x, slots // 4, (slots % 4).astype(np.uint8), node, packed_root,
-        tops.group, tops.cuts, tops.plane, tops.tree, tops.tile, tops.op, tops.leaf_row[:, None], leaf_value, target,
+        *tops.codes[:3], tops.tree, tops.tile, tops.op, tops.leaf_row[:, None], leaf_value, target,
         base, shift, FEW_PACKED_ROWS, values, *lanes, rank, codes, numbers, b.scratch(leaf, len(base), rows),
         width=len(base), dtype=leaf,
     )  # fmt: skip

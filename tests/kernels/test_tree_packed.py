@@ -37,8 +37,9 @@ def tables_of_tops(forest: Mapping[str, Any], packed: Mapping[str, Array], width
     binder: Any = SimpleNamespace(kernel=lambda name: select("reference")[name])
     tables = quantize(binder, nodes, tops["tree_root"], np.zeros(len(tops["tree_root"]), np.int32), 1)
     assert tables is not None
+    made = {**tables.codes._asdict(), **tables._asdict()}
     names = ("group", "cuts", "plane", "tree", "tile", "op")
-    return {name: getattr(tables, name) for name in names} | {
+    return {name: made[name] for name in names} | {
         "entry": tables.leaf_row[:, None],
         "h": BLOCKS * tables.codes_nbytes,
     }
