@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.common import COLUMNS, Array, Case, Given, KernelBenchmark, below, positive, random
 from inferir.kernels.signatures import BLOCK_ROWS
-from inferir.operators._packing import packed, scores
+from inferir.operators._packing import byte_scores, packed, scores
 
 _METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
 _CENTRES, _POINTS, _NEIGHBORS = 100, 2000, 5
@@ -25,7 +25,12 @@ def _metric(metric: str) -> Case:
 def _nearest() -> Given:
     points = random().standard_normal((_POINTS, COLUMNS))
     center, reach, scored = scores(points)
-    return {"points": points, "center": center, "reach": reach, "packed": scored, "metric": 0, "p": 2.0}
+    by_bytes = byte_scores(points, center, _NEIGHBORS)
+    return {
+        "points": points, "center": center, "reach": reach, "packed": scored, "metric": 0, "p": 2.0,
+        "step": by_bytes.step, "residual": by_bytes.residual, "offsets": by_bytes.offsets,
+        "byte_points": by_bytes.points,
+    }  # fmt: skip
 
 
 def _closest() -> Given:

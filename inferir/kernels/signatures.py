@@ -127,7 +127,9 @@ _FAMILIES = {
     "distance": """
         distances: x f64[n,d], points f64[m,d], packed f64[g,d,w], metric i64, p f64, totals f64[8,64], out f64[n,m]
         nearest: x f64[n,d], points f64[m,d], metric i64, p f64, center f64[d], reach f64, packed f32[g,e,w], \
-            narrow f32[b,e], square f64[b], limit f32[b], totals f32[8,64], index i64[n,k], out f64[n,k]
+            step f64, residual f64, offsets i32[h,16], byte_points u8[h,q,64], narrow f32[b,e], square f64[b], \
+            limit f32[b], totals f32[8,64], codes u8[8,z], lengths f64[8,2], cells i32[8,c,16], index i64[n,k], \
+            out f64[n,k]
         closest: x X[n,d], points f64[m,d], center f64[d], reach f64, packed f32[g,e,w], \
             narrow f32[b,e], square f64[b], least f32[b], second f32[b], totals f32[8,64], out i64[n,1]
         nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], \
@@ -145,6 +147,10 @@ _FAMILIES = {
         svm_decision: x f64[n,d], support f64[g,d,w], dual_coef f64[j,m], intercept f64[p], class_begin i64[e], \
             kind i64, gamma f64, coef0 f64, degree i64, totals f64[8,64], similarity f64[8,m], out f64[n,p]
         svm_vote: x f64[n,p], out f64[n,c]
+        svm_vote_rbf: x f64[n,d], support f64[g,d,w], dual_coef f64[1,m], intercept f64[1], class_begin i64[3], \
+            gamma f64, center f64[d], scale f64, reach f64, packed f32[h,e,l], coef f32[h,l], total_size f64, \
+            narrow f32[8,e], square f64[8], products f32[8,64], sums f32[8,32], totals f64[8,64], \
+            similarity f64[8,m], decision f64[1,1], out f64[n,2]
         svm_ovr: x f64[n,p], out f64[n,c]
         svm_couple: x f64[n,p], prob_a f64[p], prob_b f64[p], pairwise f64[c,c], matrix f64[c,c], step f64[c], \
             out f64[n,c]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from inferir.program.arrays import Array
 
-__all__ = ["LINE_NBYTES", "TOTALS", "aligned", "by_columns", "packed", "scores"]
+__all__ = [
+    "LINE_NBYTES", "TOTALS", "ByteScores", "aligned", "as_bytes", "by_columns", "byte_scores", "packed", "scores",
+]  # fmt: skip
 
 #: Of a cache line, and of a group of lanes.
 LINE_NBYTES = 64
+
+#: Groups of points that are looked at together by scores of bytes, and points of a group (`kernels/jit/_bytes.py`).
+_BYTE_GROUPS, _BYTE_LANES = 16, 16
+
+#: Where scores of bytes are made: from so many points on, up to so many columns, for so many neighbours.
+_LEAST_POINTS, _MOST_COLUMNS, _MOST_NEIGHBORS = 1024, 1 << 14, 16
+
+#: Points whose neighbours are looked at to decide about them.
+_ASKED = 16
 
 #: Dimensions of the scratch in which tiles leave their sums.
 TOTALS = (8, 64)
@@ -54,3 +67,60 @@ def scores(points: Array) -> tuple[Array, float, Array]:
         square = np.sum(about * about, axis=1)
         narrow = np.column_stack([0.5 * square, -about]).astype(np.float32)
     return center, float(np.sqrt(square.max(initial=0.0))), packed(narrow)
+
+
+class ByteScores(NamedTuple):
+    """Points about their center in whole steps, as bytes; `residual` is how far the farthest is from its point."""
+
+    step: float
+    residual: float
+    offsets: Array
+    points: Array
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of a row, and cells."""
+        return 4 * self.points.shape[1], len(self.offsets) // 4
+
+
+def byte_scores(points: Array, center: Array, k: int) -> ByteScores:
+    """Points (n, columns) for scores of bytes; none where those would not tell the k nearest from many others."""
+    n, columns = points.shape
+    worth = n >= _LEAST_POINTS and columns <= _MOST_COLUMNS and k <= _MOST_NEIGHBORS
+    made = as_bytes(points if worth else points[:0], center)
+    return made if _tells_apart(made, n, k) else as_bytes(points[:0], center)
+
+
+def as_bytes(points: Array, center: Array) -> ByteScores:
+    """Points about `center` in whole steps; none where there are none, or where their squares leave the doubles."""
+    n, columns = points.shape
+    with np.errstate(over="ignore", invalid="ignore"):
+        about = points - center
+    largest = float(np.abs(about).max(initial=0.0))
+    if not 1e-100 < largest < 1e100:
+        n, about, largest = 0, about[:0], 127.0
+    step = largest / 127
+    whole = np.rint(about / step)
+    residual = float(np.sqrt(np.square(about - whole * step).sum(axis=1).max(initial=0.0))) * (1 + 1e-10)
+    groups, fours = -(-n // (_BYTE_GROUPS * _BYTE_LANES)) * _BYTE_GROUPS, -(-columns // 4)
+    codes = np.zeros((groups * _BYTE_LANES, fours * 4), np.int8)
+    codes[:n, :columns] = -whole
+    offsets = np.full(groups * _BYTE_LANES, 1 << 30, np.int32)
+    offsets[:n] = np.square(whole).sum(axis=1) // 2 + 128 * whole.sum(axis=1)
+    lanes = codes.reshape(groups, _BYTE_LANES, fours, 4).transpose(0, 2, 1, 3).reshape(groups, fours, LINE_NBYTES)
+    return ByteScores(step, residual, offsets.reshape(groups, _BYTE_LANES), aligned(lanes.view(np.uint8)))
+
+
+def _tells_apart(made: ByteScores, n: int, k: int) -> bool:
+    """Whether few points are as near to some of them as the k-th nearest may be, by all that steps say."""
+    groups, fours, _ = made.points.shape
+    if not groups:
+        return False
+    codes = made.points.view(np.int8).reshape(groups, fours, _BYTE_LANES, 4).transpose(0, 2, 1, 3)
+    whole = codes.reshape(groups * _BYTE_LANES, fours * 4)[:n].astype(np.float32)
+    asked = np.linspace(0, n - 1, _ASKED).astype(np.int64)
+    squares = np.square(whole).sum(axis=1)
+    square = np.maximum(squares + squares[asked, None] - 2 * (whole[asked] @ whole.T), 0)
+    nearest = np.sqrt(np.partition(square, k, axis=1)[:, k, None])  # the 0th is itself
+    near = np.count_nonzero(np.sqrt(square) <= nearest + 4 * made.residual / made.step, axis=1)
+    return bool(near.mean() <= 16 + n / 256)

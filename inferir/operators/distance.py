@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from inferir.operators._binder import Array, Binder, Value
-from inferir.operators._packing import TOTALS, packed, scores
+from inferir.operators._packing import TOTALS, byte_scores, packed, scores
 from inferir.program import BLOCK, ROWS
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
@@ -29,11 +29,15 @@ def distances(b: Binder) -> Value:
 
 def nearest(b: Binder, x: Value, points: Array, metric: int, p: float, k: int, into: Value) -> tuple[Any, Any]:
     """Scratch with the k nearest of `points` and their distances, for the sake of `into`."""
-    center, reach, screen = scores(points if METRICS[metric] == "euclidean" else points[:0])
+    screened = points if METRICS[metric] == "euclidean" else points[:0]
+    center, reach, screen = scores(screened)
+    by_bytes = byte_scores(screened, center, k)
+    codes, cells = by_bytes.sizes
     narrow, square, limit = b.scratch("f32", BLOCK, x.width + 1), b.scratch("f64", BLOCK), b.scratch("f32", BLOCK)
     index, distance = b.scratch("i64", ROWS, k), b.scratch("f64", ROWS, k)
     b.step(
-        "nearest", x, points, metric, p, center, reach, screen, narrow, square, limit, b.scratch("f32", *TOTALS),
+        "nearest", x, points, metric, p, center, reach, screen, *by_bytes, narrow, square, limit,
+        b.scratch("f32", *TOTALS), b.scratch("u8", 8, codes), b.scratch("f64", 8, 2), b.scratch("i32", 8, cells, 16),
         index, distance, into=into,
     )  # fmt: skip
     return index, distance

@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isqrt
+from math import e, isqrt, log2, sqrt
+from typing import NamedTuple
 
-from inferir.operators._binder import Binder, Value
-from inferir.operators._packing import TOTALS, packed
+import numpy as np
+
+from inferir.operators._binder import Array, Binder, Value
+from inferir.operators._packing import LINE_NBYTES, TOTALS, aligned, packed
 
 KINDS = ("linear", "poly", "rbf", "sigmoid")
+
+
+#: Lanes of the tiles of float32 that are looked at together.
+_NARROW_LANES = 64
+
+
+class RbfScreen(NamedTuple):
+    """Support vectors for decisions in float32, as the kernel `svm_vote_rbf` takes them."""
+
+    center: Array
+    scale: float
+    reach: float
+    packed: Array
+    coef: Array
+    total_size: float
+
+
+def rbf_screen(vectors: Array, coef: Array, gamma: float) -> RbfScreen | None:
+    """Of support vectors (n, columns) and their coefficients; None where float32 has not the range."""
+    total_size = float(np.abs(coef).sum())
+    if not (0 < gamma < 1e30 and total_size < 1e30):
+        return None
+    center, scale = vectors.mean(axis=0), sqrt(2 * gamma * log2(e))
+    with np.errstate(over="ignore", invalid="ignore"):
+        about = (vectors - center) * scale
+        squares = np.square(about).sum(axis=1)
+        narrow = np.column_stack([-0.5 * squares, about]).astype(np.float32)
+    lanes = -(-len(coef) // _NARROW_LANES) * _NARROW_LANES
+    screened, factors = np.zeros((lanes, narrow.shape[1]), np.float32), np.zeros(lanes, np.float32)
+    screened[: len(coef)], factors[: len(coef)] = narrow, coef
+    by_group = aligned(factors.reshape(-1, LINE_NBYTES // 4))
+    return RbfScreen(center, scale, float(np.sqrt(squares.max())), packed(screened), by_group, total_size)
 
 
 def svm_decision(b: Binder) -> Value:
@@ -50,6 +85,32 @@ def _from_pairs(kernel: str, doc: str) -> Callable[[Binder], Value]:
     return bind
 
 
+def svm_vote(b: Binder) -> Value:
+    """Number of pairs that each class wins."""
+    x = b.input("f64")
+    votes = _rbf_votes(b, x)
+    return b.call("svm_vote", x, width=_classes(b, x.width)) if votes is None else votes
+
+
+def _rbf_votes(b: Binder, decisions: Value) -> Value | None:
+    """The votes, where `decisions` are those between two classes by an RBF kernel: without them. Else None."""
+    made = b.producer(decisions)
+    if made is None or made.step.kernel != "svm_decision":
+        return None
+    rows, support, dual_coef, intercept, class_begin, kind, gamma, *_, totals, similarity, _ = made.step.arguments
+    coef, lanes = b.array(dual_coef)[0], b.array(support)
+    if KINDS[kind] != "rbf" or len(b.array(class_begin)) != 3 or not len(coef):
+        return None
+    screen = rbf_screen(lanes.transpose(0, 2, 1).reshape(-1, lanes.shape[1])[: len(coef)], coef, gamma)
+    if screen is None:
+        return None
+    return b.call(
+        "svm_vote_rbf", Value(made.reads[0], rows.number, lanes.shape[1], "f64"), support, dual_coef, intercept,
+        class_begin, gamma, *screen, b.scratch("f32", 8, screen.packed.shape[1]), b.scratch("f64", 8),
+        b.scratch("f32", *TOTALS), b.scratch("f32", 8, 32), totals, similarity, b.scratch("f64", 1, 1), width=2,
+    )  # fmt: skip
+
+
 def svm_couple(b: Binder) -> Value:
     """Class probabilities. Tensors prob_a and prob_b (pairs)."""
     x = b.input("f64")
@@ -62,7 +123,7 @@ def svm_couple(b: Binder) -> Value:
 
 OPERATORS = {
     "svm_decision": svm_decision,
-    "svm_vote": _from_pairs("svm_vote", "Number of pairs that each class wins."),
+    "svm_vote": svm_vote,
     "svm_ovr": _from_pairs("svm_ovr", "scikit-learn's one column per class: votes, with confidence between equals."),
     "svm_couple": svm_couple,
 }

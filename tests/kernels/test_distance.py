@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
-from inferir.operators._packing import packed, scores
-from tests.kernels.twins import COMPILED, Array, assert_close, call, check, examples, matrices
+from inferir.operators._packing import as_bytes, byte_scores, packed, scores
+from tests.kernels.twins import COMPILED, Array, assert_close, call, check, examples, matrices, same_bits
 
 METRICS = ["euclidean", "manhattan", "chebyshev", "minkowski", "cosine"]
 SCIPY = {"manhattan": "cityblock"}
@@ -29,11 +29,18 @@ def cdist(x: Array, points: Array, metric: str, p: float) -> Array:
     return scipy.spatial.distance.cdist(x, points, SCIPY.get(metric, metric), **options)
 
 
-def stored(points: Array, metric: str, p: float = 2.0, n: int = 1) -> tuple[dict[str, Any], dict[str, int]]:
+def stored(
+    points: Array, metric: str, p: float = 2.0, n: int = 1, *, by_bytes_too: bool = True
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Arguments of `nearest` but the rows, and lengths of its scratch: a block of rows is the batch, or 256."""
-    center, reach, scored = scores(points if metric == "euclidean" else points[:0])
+    screened = points if metric == "euclidean" else points[:0]
+    center, reach, scored = scores(screened)
+    by_bytes = as_bytes(screened if by_bytes_too else points[:0], center)
     given = {"points": points, "metric": METRICS.index(metric), "p": p, "center": center, "reach": reach}
-    return given | {"packed": scored}, {"b": min(256, max(1, n))}
+    given |= {"packed": scored, "step": by_bytes.step, "residual": by_bytes.residual}
+    given |= {"offsets": by_bytes.offsets, "byte_points": by_bytes.points}
+    codes, cells = by_bytes.sizes
+    return given, {"b": min(256, max(1, n)), "z": codes, "c": cells}
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -137,6 +144,75 @@ def test_points_are_left_out_only_where_they_are_farther(offset: float, spread: 
     assert_close(chosen, distances.min(axis=1, keepdims=True), relative=1e-14)
 
 
+def clouds(random: np.random.Generator, n: int, columns: int) -> Array:
+    """Points around nine centers, so near to them that a step of bytes is wider than a cloud."""
+    return 100 * random.normal(size=(9, columns))[random.integers(0, 9, n)] + 0.1 * random.normal(size=(n, columns))
+
+
+POINTS = {
+    "normal": lambda random, n, columns: random.normal(size=(n, columns)),
+    "uniform": lambda random, n, columns: random.random((n, columns)),
+    "grid": lambda random, n, columns: random.integers(0, 3, (n, columns)).astype(float),
+    "clouds": clouds,
+    "heavy tails": lambda random, n, columns: random.standard_cauchy((n, columns)),
+}
+
+
+@pytest.mark.parametrize("columns", [1, 4, 7, 32])
+@pytest.mark.parametrize("kind", list(POINTS))
+def test_bytes_change_nothing(kind: str, columns: int) -> None:
+    """Neighbours, their order and distances are the same bits with scores of bytes as without."""
+    random = np.random.default_rng(columns)
+    made = POINTS[kind](random, 1111, columns)
+    points, x = made[:1030], made[1000:]  # some rows are points
+    x[-20:-10] *= 1e3
+    x[-10:] += 1e9
+    for k in (1, 5, 16, 40):
+        given, sizes = stored(points, "euclidean", n=len(x))
+        plain, _ = stored(points, "euclidean", n=len(x), by_bytes_too=False)
+        assert len(given["byte_points"])
+        assert not len(plain["byte_points"])
+        for backend in COMPILED:
+            found = call(backend, "nearest", given | {"x": x}, sizes | {"k": k})
+            right = call(backend, "nearest", plain | {"x": x}, {"b": sizes["b"], "z": 4, "c": 0, "k": k})
+            for name in ("index", "out"):
+                assert same_bits(found[name], right[name]), (kind, backend, k)
+            assert (np.diff(found["out"], axis=1) >= 0).all()
+
+
+def test_bytes_are_made_where_they_tell_points_apart() -> None:
+    random = np.random.default_rng(3)
+    center = np.zeros(8)
+    near, clustered = random.normal(size=(2000, 8)), clouds(random, 2000, 8)
+    assert len(byte_scores(near, center, 5).points)
+    assert not len(byte_scores(clustered, center, 5).points)
+    assert not len(byte_scores(near[:1000], center, 5).points)
+    assert not len(byte_scores(near, center, 17).points)
+    for size in (0.0, 1e-120, 1e120, 1e307):
+        assert not len(byte_scores(near * size, center, 5).points)
+
+
+@given(data=st.data())
+@examples(40)
+def test_points_as_bytes(data: Any) -> None:
+    points = data.draw(matrices(rows=data.draw(st.integers(1, 40)), columns=(1, 9), finite=True, limit=1e50))
+    center = points.mean(axis=0)
+    step, residual, offsets, lanes = made = as_bytes(points, center)
+    if not len(lanes):
+        assert np.abs(points - center).max() <= 1e-100
+        return
+    codes, cells = made.sizes
+    assert (codes, cells) == (4 * lanes.shape[1], len(lanes) / 4)
+    whole = -lanes.view(np.int8).reshape(len(lanes), -1, 16, 4).transpose(0, 2, 1, 3).reshape(-1, codes).astype(float)
+    away = np.sqrt(np.sum((whole[: len(points), : points.shape[1]] * step - (points - center)) ** 2, axis=1))
+    assert (away <= residual * (1 + 1e-12)).all()
+    assert residual <= 0.5 * step * np.sqrt(points.shape[1]) * (1 + 1e-6)
+    assert (whole[:, points.shape[1] :] == 0).all()
+    halves = np.floor(np.square(whole).sum(axis=1) / 2) + 128 * whole.sum(axis=1)
+    np.testing.assert_array_equal(offsets.reshape(-1)[: len(points)], halves[: len(points)])
+    assert (offsets.reshape(-1)[len(points) :] == 1 << 30).all()
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_scikit_learns_neighbours(metric: str) -> None:
     random = np.random.default_rng(1)
@@ -150,7 +226,7 @@ def test_scikit_learns_neighbours(metric: str) -> None:
             given, sizes = stored(points, metric, 3.0, len(x))
             ours = call("jit", "nearest", given | {"x": x}, sizes | {"k": k})
             np.testing.assert_array_equal(np.sort(ours["index"], axis=1), np.sort(index, axis=1))
-            assert_close(np.sort(ours["out"], axis=1), distance, relative=1e-10, size=1e-3)
+            assert_close(ours["out"], distance, relative=1e-10, size=1e-3)
 
 
 @st.composite

@@ -16,7 +16,8 @@ from sklearn.svm import SVC, SVR
 from sklearn.utils.multiclass import _ovr_decision_function
 
 from inferir.operators._packing import packed
-from tests.kernels.twins import Array, assert_close, begins, call, check, examples, matrices
+from inferir.operators.svm import rbf_screen
+from tests.kernels.twins import BACKENDS, COMPILED, Array, assert_close, begins, call, check, examples, matrices
 
 KINDS = ["linear", "poly", "rbf", "sigmoid"]
 
@@ -65,6 +66,67 @@ def test_decision(kind: str, lengths: list[int], data: Any) -> None:
     if c == 1:
         right[:, 0] += similarity @ dual_coef[0]
     assert_close(out, right, relative=1e-10, size=size + 1)
+
+
+def screened(x: Array, support: Array, coef: Array, intercept: float, gamma: float, of_first: int) -> dict[str, Any]:
+    """Arguments of svm_vote_rbf; the first `of_first` vectors are the first class's."""
+    screen = rbf_screen(support, coef, gamma)
+    assert screen is not None
+    given = {"x": x, "support": packed(support), "dual_coef": coef[None], "intercept": np.array([intercept])}
+    begin = np.array([0, of_first, len(coef)])
+    return given | {"class_begin": begin, "gamma": gamma, **screen._asdict()}
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e12])
+@given(m=st.integers(1, 9) | st.sampled_from([64, 65, 130]), data=st.data())
+@examples(25)
+def test_votes_without_decisions(offset: float, m: int, data: Any) -> None:
+    """Numbers of any size: most decisions are 0, or so near to it that float32 cannot tell the side."""
+    limit = data.draw(st.sampled_from([3.0, 1e-20, 1e20]))
+    x = data.draw(matrices(columns=(1, 9), finite=True, limit=limit)) + offset
+    support = data.draw(matrices(rows=m, columns=x.shape[1], finite=True, limit=limit)) + offset
+    coef = data.draw(matrices(rows=1, columns=m, finite=True, limit=data.draw(st.sampled_from([5.0, 1e20]))))[0]
+    intercept = data.draw(st.sampled_from([0.0, -1.0, 1e-7]) | st.floats(-5, 5))
+    gamma, of_first = data.draw(st.sampled_from([1e-12, 0.1, 50.0])), data.draw(st.integers(0, m))
+    given = screened(x, support, coef, intercept, gamma, of_first)
+    decisions = {"kind": KINDS.index("rbf"), "coef0": 0.0, "degree": 0}
+    decisions |= {key: given[key] for key in ("x", "support", "dual_coef", "intercept", "class_begin", "gamma")}
+    similarity = similarities("rbf", x, support, gamma, 0.0, 0) if len(x) else np.zeros((0, m))
+    size = similarity @ np.abs(coef) + abs(intercept)
+    for backend in BACKENDS:
+        votes = call(backend, "svm_vote_rbf", given, {})["out"]
+        assert (votes.sum(axis=1) == 1).all()
+        decision = call(backend, "svm_decision", decisions)["out"][:, 0]
+        sure = np.abs(decision) > 1e-10 * size  # in what is left, sums in another order have another sign
+        np.testing.assert_array_equal(votes[sure, 0], decision[sure] > 0)
+        for i in range(min(len(x), 20)):
+            alone = call(backend, "svm_vote_rbf", given | {"x": x[i : i + 1]})["out"]
+            np.testing.assert_array_equal(alone[0], votes[i])
+
+
+def test_votes_near_the_boundary() -> None:
+    """Rows moved onto the boundary between the classes, as far as doubles can say, and a little to each side."""
+    random = np.random.default_rng(5)
+    support, coef = random.normal(size=(300, 6)), random.normal(size=300)
+    ends = random.normal(size=(2, 400, 6))
+
+    def decisions(x: Array) -> Array:
+        return similarities("rbf", x, support, 0.2, 0.0, 0) @ coef
+
+    apart = np.sign(decisions(ends[0])) != np.sign(decisions(ends[1]))
+    low, high = ends[0][apart], ends[1][apart]
+    for _ in range(50):
+        middle = (low + high) / 2
+        on_low_side = (np.sign(decisions(middle)) == np.sign(decisions(low)))[:, None]
+        low, high = np.where(on_low_side, middle, low), np.where(on_low_side, high, middle)
+    assert apart.sum() > 50
+    for moved in (0.0, 1e-12, 1e-9, 1e-7, 1e-5, 1e-3):
+        x = low + moved * random.normal(size=low.shape)
+        right = decisions(x)
+        sure = np.abs(right) > 1e-12 * np.abs(coef).sum()
+        for backend in COMPILED:
+            votes = call(backend, "svm_vote_rbf", screened(x, support, coef, 0.0, 0.2, 150))["out"]
+            np.testing.assert_array_equal(votes[sure, 0], right[sure] > 0)
 
 
 @given(c=st.integers(2, 6), data=st.data())

@@ -42,6 +42,7 @@ SCRATCH = (
     *("position", "columns", "order", "similarity", "pairwise", "matrix", "step"),
     *("size", "below", "values", "lane", "reached", "owner", "count"),
     *("totals", "sums", "centered", "narrow", "square", "limit", "least", "second"),
+    *("lengths", "cells", "products", "decision"),
     *("rank", "codes", "slots", "numbers", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules
     *("left", "agrees", "gain", "carried", "expected", "total", "stack", "side", "contribution"),

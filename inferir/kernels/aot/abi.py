@@ -20,7 +20,9 @@ What the library exports:
         the blocks lengths and addresses go (`program.frames.Frame.rows_table`). Returns the number of the first row of
         the run that ended early times the number of steps, plus the step's index; or -1.
 
-ELF libraries have functions of CPython beside them (`abi_cpython.py`).
+ELF libraries have functions of CPython beside them (`abi_cpython.py`). That for AVX-512 also has a number:
+
+    int64_t inferir_byte_products                0; 1 says that this CPU has VNNI, and makes some answers faster
 """
 
 from __future__ import annotations
@@ -35,11 +37,14 @@ from inferir.kernels.aot.abi_cpython import CPYTHON_EXPORTS, call_row, call_rows
 from inferir.kernels.aot.manifest import signatures_digest
 from inferir.kernels.signatures import ABI_VERSION, KERNELS, Signature
 
-__all__ = ["ELF_EXPORTS", "EXPORTS", "exports", "function_name", "thunk", "without_target"]
+__all__ = ["BYTE_PRODUCTS", "ELF_EXPORTS", "EXPORTS", "exports", "function_name", "thunk", "without_target"]
 
 EXPORTS = ("inferir_abi_version", "inferir_digest", "inferir_names", "inferir_kernel", "inferir_run", "inferir_rows")
 
 ELF_EXPORTS = (*EXPORTS, *CPYTHON_EXPORTS)
+
+#: A number beside them, where the target `asks`: 0, until who loads the library puts 1 there.
+BYTE_PRODUCTS = "inferir_byte_products"
 
 _I8, _I32, _I64, _F64 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 _POINTER, _NUMBERS = _I8.as_pointer(), _I64.as_pointer()

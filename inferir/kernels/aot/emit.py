@@ -14,7 +14,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-from inferir.kernels.aot.abi import ELF_EXPORTS, EXPORTS, exports, without_target
+from inferir.kernels.aot.abi import BYTE_PRODUCTS, ELF_EXPORTS, EXPORTS, exports, without_target
 from inferir.kernels.aot.targets import LIBC, TARGETS, Target
 from inferir.kernels.jit._leaves import PERMUTES
 
@@ -32,9 +32,12 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
     for part in parts:
         module.link_in(llvm.parse_bitcode(part))
     exported = ELF_EXPORTS if target.file.endswith(".so") else EXPORTS
-    number = "inferir_registers_nbytes"
-    module.link_in(llvm.parse_assembly(f"@{number} = constant i64 {target.registers_nbytes}"))
-    module.get_global_variable(number).linkage = "internal"
+    known = {"inferir_registers_nbytes": target.registers_nbytes} | ({} if target.asks else {BYTE_PRODUCTS: 0})
+    for number, value in known.items():
+        module.link_in(llvm.parse_assembly(f"@{number} = constant i64 {value}"))
+        module.get_global_variable(number).linkage = "internal"
+    if target.asks:
+        module.link_in(llvm.parse_assembly(f"@{BYTE_PRODUCTS} = global i64 0"))
     module.link_in(llvm.parse_assembly(_permutes(target)))
     for function in module.functions:
         if not function.is_declaration and function.name not in exported:

@@ -51,6 +51,10 @@ LEVELS: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 
 
+#: Level -> what /proc/cpuinfo lists where the CPU has byte products (docs/reference/kernel-abi.md).
+BYTE_PRODUCTS = {"v4": "avx512_vnni"}
+
+
 class _Integer(_ctypes._SimpleCData):  # type: ignore[type-arg]  # it is generic for type checkers alone
     _type_ = "q"
 
@@ -93,6 +97,10 @@ class Library:
         self._run, self._run_holding = _Function(run), _HoldingFunction(run)
         self._handle: int = handle
         self._places: dict[str, int] = {}
+
+    def use_byte_products(self) -> None:
+        """Tell the library that this CPU has them."""
+        _Integer.from_address(_ctypes.dlsym(self._handle, "inferir_byte_products")).value = 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -223,7 +231,8 @@ def _search(wanted: str, folder: str) -> Library:
         raise BackendError(
             f"there are compiled kernels for Linux on {' and '.join(LEVELS)}, not for {sys.platform} {machine}".rstrip()
         )
-    found = levels(machine, cpu_flags())
+    flags = cpu_flags()
+    found = levels(machine, flags)
     names = [name for name, _ in found]
     if wanted and wanted not in names:
         raise BackendError(f"expected INFERIR_CPU_LEVEL to be a level of this CPU ({', '.join(names)}), got {wanted!r}")
@@ -240,6 +249,8 @@ def _search(wanted: str, folder: str) -> Library:
             tried.append(f"{path}: {error}")
             continue
         if library.abi_version == ABI_VERSION:
+            if BYTE_PRODUCTS.get(name) in flags:
+                library.use_byte_products()
             return library
         tried.append(f"{path}: expected ABI version {ABI_VERSION}, got {library.abi_version}")
     raise BackendError("there are no compiled kernels that could be loaded; tried:\n  " + "\n  ".join(tried))

@@ -19,7 +19,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from numba.core.compiler import Flags, compile_extra
 
-from inferir.kernels.aot.abi import function_name, thunk, without_target
+from inferir.kernels.aot.abi import BYTE_PRODUCTS, function_name, thunk, without_target
 from inferir.kernels.jit._compile import numba_types
 from inferir.kernels.jit._leaves import PERMUTES
 from inferir.kernels.signatures import KERNELS, Signature
@@ -45,7 +45,7 @@ _INSTRUCTIONS = {
 
 #: Numba links each function for this machine as well, and so wants to find what only the last link knows.
 _PLACE = ctypes.c_int64()
-for _name in ("inferir_registers_nbytes", *(ours for ours, _ in PERMUTES.values())):
+for _name in ("inferir_registers_nbytes", BYTE_PRODUCTS, *(ours for ours, _ in PERMUTES.values())):
     llvm.add_symbol(_name, ctypes.addressof(_PLACE))
 
 

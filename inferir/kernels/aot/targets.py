@@ -13,7 +13,7 @@ __all__ = ["LIBC", "TARGETS", "Target"]
 
 class Target(NamedTuple):
     """`cpu` and `features` are LLVM's words; `registers_nbytes` those of all vector registers; `link` is the linker's
-    name and options."""
+    name and options. `asks`: some CPUs of the target have byte products (`jit/_bytes.py`), and others not."""
 
     name: str
     triple: str
@@ -22,6 +22,7 @@ class Target(NamedTuple):
     registers_nbytes: int
     file: str
     link: tuple[str, ...]
+    asks: bool = False
 
 
 #: What an ELF library may leave to the process that loads it, which has a C library. WebAssembly has instructions.
@@ -37,7 +38,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("x86_64_v2", f"x86_64-{_LINUX}", "x86-64-v2", "", 256, "kernels.x86_64_v2.so", _ELF),
         Target("x86_64_v3", f"x86_64-{_LINUX}", "x86-64-v3", "", 512, "kernels.x86_64_v3.so", _ELF),
-        Target("x86_64_v4", f"x86_64-{_LINUX}", "x86-64-v4", "", 2048, "kernels.x86_64_v4.so", _ELF),
+        Target("x86_64_v4", f"x86_64-{_LINUX}", "x86-64-v4", "", 2048, "kernels.x86_64_v4.so", _ELF, asks=True),
         Target("aarch64", f"aarch64-{_LINUX}", "neoverse-n1", "", 512, "kernels.aarch64.so", _ELF),
         Target("wasm32", "wasm32-unknown-unknown", "generic", _WASM_FEATURES, 256, "kernels.wasm", _WASM),
     )

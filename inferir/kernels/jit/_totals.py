@@ -19,6 +19,7 @@ from inferir.kernels.jit._tiles import GROUPS, TOTALS, multiply_add, spread
 __all__ = [
     "add_lanes",
     "add_lanes_relu",
+    "add_powers",
     "divide_lanes",
     "exp_lanes",
     "lanes_at_most",
@@ -195,6 +196,62 @@ def exp_lanes(totals, at, factor):
     lanes = totals.reshape(-1)[int(at) : int(at) + LINE // 8]
     x = factor * lanes
     lanes[:] = np.where(x < -708.0, 0.0, np.exp(x))
+
+
+#: 2**f for |f| <= 1 / 2 in float32, from the highest power down: to 2.4e-7, where 7.5e-8 are the series'.
+_SERIES_OF_TWO = (
+    0.001327647187317938, 0.009675541333479013, 0.05550713273866611, 0.24022119723864113, 0.6931469670645349,
+    1.0000000716546769,
+)  # fmt: skip
+
+#: 1.5 * 2**23: where float32 are 1 apart, their bits count up.
+_ONE_APART_NARROW = 12582912.0
+
+
+def _add_powers(
+    b: Any, address: Any, totals: Any, at: Any, less: Any, coef: Any, first: Any, sums: Any, to: Any
+) -> None:
+    lanes = ir.VectorType(ir.FloatType(), TOTALS // GROUPS)
+    whole = ir.VectorType(_I32, lanes.count)
+
+    def each(value: float) -> ir.Constant:
+        return ir.Constant(lanes, [value] * lanes.count)
+
+    def vector(argument: int, place: Any) -> Any:
+        return b.bitcast(address(argument, place), lanes.as_pointer())
+
+    spread_less = spread(b, less, lanes)
+    sizes = ir.Constant(whole, [0x7FFFFFFF] * lanes.count)
+    places = [vector(5, to), vector(5, b.add(to, _number(lanes.count)))]
+    total, size = each(0.0), each(0.0)
+    for q in range(GROUPS):
+        x = b.fsub(b.load(vector(0, b.add(at, _number(q * lanes.count))), align=4), spread_less)
+        x = b.select(b.fcmp_ordered("<", x, each(-126.0)), each(-126.0), x)
+        shifted = b.fadd(x, each(_ONE_APART_NARROW))
+        rest = b.fsub(x, b.fsub(shifted, each(_ONE_APART_NARROW)))
+        value = each(_SERIES_OF_TWO[0])
+        for term in _SERIES_OF_TWO[1:]:
+            value = multiply_add(b, value, rest, each(term))
+        exponent = b.shl(b.bitcast(shifted, whole), ir.Constant(whole, [23] * lanes.count))
+        value = b.bitcast(b.add(b.bitcast(value, whole), exponent), lanes)
+        factor = b.load(vector(3, b.add(first, _number(q * lanes.count))), align=4)
+        total = multiply_add(b, factor, value, total)
+        size = multiply_add(b, b.bitcast(b.and_(b.bitcast(factor, whole), sizes), lanes), value, size)
+    for place, value in zip(places, (total, size), strict=True):
+        b.store(b.fadd(b.load(place, align=4), value), place, align=4)
+
+
+@instruction(lambda *_: numba.void, _add_powers)
+def add_powers(totals, at, less, coef, first, sums, to):
+    """Sums over the four groups of float32 totals from position `at` on, lane by lane, of coef 2**(total - less).
+
+    They are added to the 16 sums from position `to` on, and those of their sizes to the 16 behind. A power is right to
+    4e-7 of it, or to 1.2e-38; `total - less` must not be above 100. NaN stays.
+    """
+    x = totals.reshape(-1)[int(at) : int(at) + TOTALS] - less
+    terms = coef.reshape(-1)[int(first) : int(first) + TOTALS] * np.exp2(np.maximum(x, np.float32(-126.0)))
+    for place, values in ((int(to), terms), (int(to) + TOTALS // GROUPS, np.abs(terms))):
+        sums.reshape(-1)[place : place + TOTALS // GROUPS] += values.reshape(GROUPS, -1).sum(axis=0)
 
 
 def _rectified(b: Any, total: Any, addend: Any) -> Any:

@@ -8,7 +8,18 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit import _math
-from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
+from inferir.kernels.jit._bytes import (
+    CELL,
+    CELLS,
+    LANES,
+    cells_of_eight,
+    cells_of_one,
+    has_byte_products,
+    kth_least,
+    near_cells,
+    near_points,
+)
+from inferir.kernels.jit._compile import apart, kernel, scalar, scalar_reassociated
 from inferir.kernels.jit._simd import LINE
 from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, product_tiles, square_tiles
 from inferir.kernels.jit._totals import lanes_at_most, lowest_bit, two_least
@@ -18,6 +29,9 @@ TINY_NORM = 10 * 2.220446049250313e-16
 
 #: Of packed points, that a block of rows is scored against before the next ones: half of a small second-level cache.
 CACHED_NBYTES = 1 << 17
+
+#: A score of bytes that no point has: beyond it a limit is none.
+UNKNOWN = 1 << 29
 
 _power = _math.power
 
@@ -150,10 +164,16 @@ def narrow_rows(x, first, rows, center, narrow, square):
         square[r] = square_about(x, first + r, center)
 
 
+@apart
+def measured(x, i, points, j):
+    """The reduced euclidean distance: one function, so that its bits do not depend on who asks."""
+    return reduced_distance(x, i, points, j, EUCLIDEAN, 2.0)
+
+
 @scalar
 def measure(x, i, points, j, index, out):
     """Measure a point; whether it is among the k nearest so far, and has been put there."""
-    reduced = reduced_distance(x, i, points, j, EUCLIDEAN, 2.0)
+    reduced = measured(x, i, points, j)
     nearer = reduced < out[i, 0]
     heap_push(reduced, j, i, out, index)
     return nearer
@@ -168,7 +188,7 @@ def measure_near(x, points, tile, rows, block, first, n_lanes, square, limit, re
             best = np.uint64(0)
             for lane in range(n_lanes):
                 best = lane if totals[r, lane] < totals[r, best] else best
-            bound = reduced_distance(x, i, points, first + best, EUCLIDEAN, 2.0)
+            bound = measured(x, i, points, first + best)
             limit[at] = farthest_score(bound, square[at], reach, depth)
         found = lanes_at_most(totals, r * np.uint64(TOTALS), limit[at])
         while found:
@@ -179,31 +199,21 @@ def measure_near(x, points, tile, rows, block, first, n_lanes, square, limit, re
                 limit[at] = farthest_score(out[i, 0], square[at], reach, depth)
 
 
-@kernel
-def nearest(x, points, metric, p, center, reach, packed, narrow, square, limit, totals, index, out):
-    """index[i], out[i] = the k nearest of `points` and their distances, in no particular order.
-
-    For the euclidean metric, a product of matrices in float32 gives scores that leave out nearly all points for sure;
-    the rest are measured as they are for any metric, and in the same order, so neighbours, ties and distances are the
-    same. `packed` are -points about `center`, in float32, behind half of their squares; `reach` is the farthest one's
-    distance from the center.
-    """
-    n, m, k = np.uint64(x.shape[0]), np.uint64(points.shape[0]), np.uint64(out.shape[1])
-    for i in range(n):
-        for j in range(k):
-            out[i, j], index[i, j] = np.inf, 0
-    if metric != EUCLIDEAN:
-        for i in range(n):
-            for j in range(m):
-                heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
+@apart
+def nearest_by_scores(x, begin, end, points, center, reach, packed, narrow, square, limit, totals, index, out):
+    """The k nearest of rows begin..end, in the order of a heap, by scores in float32 that leave out nearly all points
+    for sure; the rest are measured."""
+    m, k = np.uint64(points.shape[0]), np.uint64(out.shape[1])
     depth, lanes, n_groups = np.uint64(narrow.shape[1]), np.uint64(packed.shape[2]), np.uint64(packed.shape[0])
     part_groups = max(np.uint64(1), np.uint64(CACHED_NBYTES) // (depth * np.uint64(GROUPS * LINE))) * np.uint64(GROUPS)
     block_rows = np.uint64(narrow.shape[0])
-    for block in range(np.uint64(0), n if metric == EUCLIDEAN else np.uint64(0), block_rows):
-        block_end = min(n, block + block_rows)
+    for block in range(begin, end, block_rows):
+        block_end = min(end, block + block_rows)
         narrow_rows(x, block, block_end - block, center, narrow, square)
-        for r in range(block_rows):
+        for r in range(block_end - block):
             limit[r] = np.inf
+            for j in range(k):
+                out[block + r, j], index[block + r, j] = np.inf, 0
         for part in range(np.uint64(0), n_groups, part_groups):
             part_end = min(n_groups, part + part_groups)
             for tile in range(block, block_end, np.uint64(TILE_ROWS)):
@@ -215,7 +225,165 @@ def nearest(x, points, metric, p, center, reach, packed, narrow, square, limit, 
                     measure_near(
                         x, points, tile, rows, block, first, n_lanes, square, limit, reach, depth, totals, index, out
                     )
+
+
+@scalar
+def row_to_bytes(x, i, center, step, codes, r, lengths):
+    """Row i about the center in whole steps, as bytes; their square, and how far that is from the row."""
+    residual, length = 0.0, 0.0
+    for f in range(np.uint64(x.shape[1])):
+        value = x[i, f] - center[f]
+        steps = np.floor(value / step + 0.5)
+        steps = steps if steps > -127.0 else -127.0
+        steps = steps if steps < 127.0 else 127.0
+        rest = value - steps * step
+        residual += rest * rest
+        length += steps * steps
+        codes[r, f] = np.uint8(np.int64(steps) + 128)
+    lengths[r, 0], lengths[r, 1] = length, np.sqrt(residual) * (1.0 + 1e-10) + 1e-6 * step
+
+
+@scalar
+def farthest_byte_score(distance, slack, step, square):
+    """The largest score that a point within `distance` of a row may have; UNKNOWN where it may have any.
+
+    The triangle inequality: rounded to bytes, row and point are at most `slack` farther from each other.
+    """
+    steps = (distance * (1.0 + 1e-10) + slack) / step
+    score = 0.5 * (steps * steps * (1.0 + 1e-9) - square) + 1.0
+    return np.int64(score) if score < UNKNOWN else np.int64(UNKNOWN)
+
+
+@scalar
+def nearest_of_row(x, i, points, r, codes, fours, square, slack, step, offsets, byte_points, cells, count, index, out):
+    """The k nearest of row i by its cells; whether that can be said: else too many points are near, or tie."""
+    k = np.uint64(out.shape[1])
+    least = kth_least(cells, count, r, k)
+    root = step * np.sqrt(2.0 * least + square + 1.0)
+    limit = farthest_byte_score(root + slack, slack, step, square)
+    if not limit < UNKNOWN:
+        return False
+    for j in range(k):
+        out[i, j], index[i, j] = np.inf, 0
+    lost, left = np.inf, np.int64(points.shape[0]) // 256 + 64
+    for number in range(np.uint64(0), count, np.uint64(CELLS)):
+        found = near_cells(cells, count, r, number, limit)
+        while found:
+            cell = lowest_bit(found) // np.uint64(LANES)
+            found &= ~(np.uint64((1 << LANES) - 1) << (cell * np.uint64(LANES)))
+            group = (number + cell) * np.uint64(CELL)
+            near = near_points(codes, r, byte_points, offsets, fours, group, limit)
+            while near:
+                j = group * np.uint64(LANES) + lowest_bit(near)
+                near &= near - np.uint64(1)
+                left -= 1
+                reduced = measured(x, i, points, j)
+                if reduced < out[i, 0]:
+                    lost = min(lost, out[i, 0])
+                    heap_push(reduced, j, i, out, index)
+                    if out[i, 0] < np.inf:
+                        limit = min(limit, farthest_byte_score(np.sqrt(out[i, 0]), slack, step, square))
+                else:
+                    lost = min(lost, reduced)
+            if left < 0:
+                return False
+    return lost > out[i, 0]
+
+
+@scalar
+def nearest_by_bytes(
+    x, points, center, reach, packed, step, residual, offsets, byte_points, narrow, square, limit, totals, codes,
+    lengths, cells, index, out
+):  # fmt: skip
+    """As `nearest_by_scores`, by scores of bytes first; rows that those do not tell apart are left to it.
+
+    If there are many of them, so are the rest, untried.
+    """
+    n, count, fours = np.uint64(x.shape[0]), np.uint64(cells.shape[1]), np.uint64(byte_points.shape[1])
+    credit = 4
+    for tile in range(np.uint64(0), n, np.uint64(TILE_ROWS)):
+        rows = min(np.uint64(TILE_ROWS), n - tile)
+        for r in range(rows):
+            row_to_bytes(x, tile + r, center, step, codes, r, lengths)
+        if rows > np.uint64(2):
+            cells_of_eight(codes, np.uint64(0), byte_points, offsets, fours, cells, count, np.uint64(0))
+        else:
+            for r in range(rows):
+                cells_of_one(codes, r, byte_points, offsets, fours, cells, count, r)
+        n_failed, failed = 0, np.uint64(0)
+        for r in range(rows):
+            if not nearest_of_row(
+                x, tile + r, points, r, codes, fours, lengths[r, 0], lengths[r, 1] + residual, step, offsets,
+                byte_points, cells, count, index, out
+            ):  # fmt: skip
+                n_failed, failed = n_failed + 1, tile + r
+        credit = min(credit + 1, 64) if n_failed == 0 else credit - 4
+        if n_failed > 0:
+            first, last = (failed, failed + np.uint64(1)) if n_failed == 1 else (tile, tile + rows)
+            last = n if credit < 0 else last
+            nearest_by_scores(x, first, last, points, center, reach, packed, narrow, square, limit, totals, index, out)
+        if credit < 0:
+            return
+
+
+@scalar
+def comes_after(i, a, b, values, labels):
+    """Whether of row i's neighbours the one at `a` is farther than that at `b`, or as far and stored later."""
+    return values[i, a] > values[i, b] or (values[i, a] == values[i, b] and labels[i, a] > labels[i, b])
+
+
+@scalar
+def sort_neighbors(i, values, labels):
+    """Row i's neighbours from the nearest on, of equals the one stored first: heapsort."""
+    size = np.int64(values.shape[1])
+    first, end = size // 2, size
+    while end > 1:
+        if first > 0:
+            first -= 1
+        else:
+            end -= 1
+            values[i, 0], values[i, end] = values[i, end], values[i, 0]
+            labels[i, 0], labels[i, end] = labels[i, end], labels[i, 0]
+        at = first
+        while 2 * at + 1 < end:
+            child = 2 * at + 1
+            if child + 1 < end and comes_after(i, child + 1, child, values, labels):
+                child += 1
+            if not comes_after(i, child, at, values, labels):
+                break
+            values[i, at], values[i, child] = values[i, child], values[i, at]
+            labels[i, at], labels[i, child] = labels[i, child], labels[i, at]
+            at = child
+
+
+@kernel
+def nearest(
+    x, points, metric, p, center, reach, packed, step, residual, offsets, byte_points, narrow, square, limit, totals,
+    codes, lengths, cells, index, out
+):  # fmt: skip
+    """index[i], out[i] = the k nearest of `points` and their distances, from the nearest on; of equals, the first.
+
+    For the euclidean metric, scores leave out nearly all points for sure; the rest are measured as they are for any
+    metric, so neighbours, ties and distances are the same. `packed` are -points about `center`, in float32, behind half
+    of their squares; `reach` is the farthest one's distance from the center. `byte_points` are the same in whole steps,
+    at most `residual` away from them (`_bytes.py`), or none.
+    """
+    n, m, k = np.uint64(x.shape[0]), np.uint64(points.shape[0]), np.uint64(out.shape[1])
+    if metric != EUCLIDEAN:
+        for i in range(n):
+            for j in range(k):
+                out[i, j], index[i, j] = np.inf, 0
+            for j in range(m):
+                heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
+    elif byte_points.shape[0] > 0 and has_byte_products():
+        nearest_by_bytes(
+            x, points, center, reach, packed, step, residual, offsets, byte_points, narrow, square, limit, totals,
+            codes, lengths, cells, index, out
+        )  # fmt: skip
+    else:
+        nearest_by_scores(x, np.uint64(0), n, points, center, reach, packed, narrow, square, limit, totals, index, out)
     for i in range(n):
+        sort_neighbors(i, out, index)
         for j in range(k):
             out[i, j] = whole_distance(out[i, j], metric, p)
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from inferir.kernels.jit import _math
 from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
+from inferir.kernels.jit._simd import registers_nbytes
 from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, product_tiles, square_tiles
-from inferir.kernels.jit._totals import exp_lanes
+from inferir.kernels.jit._totals import add_powers, exp_lanes
 
 LINEAR, POLY, RBF, SIGMOID = range(4)
 
@@ -42,6 +43,39 @@ def weighted(dual_coef, row, similarity, r, begin, end):
     return total
 
 
+@scalar
+def decide(
+    x, i, rows, support, dual_coef, intercept, class_begin, kind, gamma, coef0, degree, totals, similarity, out, to
+):  # fmt: skip
+    """The decisions of up to TILE_ROWS rows from row i on, into those from row `to` on."""
+    m, depth = np.uint64(similarity.shape[1]), np.uint64(x.shape[1])
+    lanes, n_groups = np.uint64(support.shape[2]), np.uint64(support.shape[0])
+    n_classes = class_begin.shape[0] - 1
+    for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
+        groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
+        if kind == RBF:
+            square_tiles(x, i * depth, depth, rows, support, group, groups, depth, np.uint64(0), depth, totals)
+        else:
+            product_tiles(x, i * depth, depth, rows, support, group, groups, depth, np.uint64(0), depth, totals)
+        for r in range(rows):
+            if kind == RBF:
+                for q in range(groups):
+                    exp_lanes(totals, r * np.uint64(TOTALS) + q * lanes, -gamma)
+            for s in range(min(m - first, groups * lanes)):
+                similarity[r, first + s] = totals[r, s]
+    for r in range(rows):
+        finish_similarities(similarity, r, kind, gamma, coef0, degree)
+        pair = np.uint64(0)
+        for a in range(n_classes):
+            for b in range(a + 1, n_classes):
+                value = weighted(dual_coef, b - 1, similarity, r, class_begin[a], class_begin[a + 1])
+                value += weighted(dual_coef, a, similarity, r, class_begin[b], class_begin[b + 1])
+                out[to + r, pair] = value + intercept[pair]
+                pair += np.uint64(1)
+        if n_classes == 1:
+            out[to + r, 0] = weighted(dual_coef, 0, similarity, r, 0, m) + intercept[0]
+
+
 @kernel
 def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coef0, degree, totals, similarity, out):
     """out[i, p] = intercept[p] + sum over the support vectors s of the pair's classes of coefficient * K(x[i], s).
@@ -51,34 +85,82 @@ def svm_decision(x, support, dual_coef, intercept, class_begin, kind, gamma, coe
     row's similarities, which are taken for several rows at once; for the RBF kernel from differences, as libsvm does:
     |u|**2 - 2 u.v + |v|**2 would lose the digits of points that are near to each other and far from 0.
     """
-    n, m, depth = np.uint64(x.shape[0]), np.uint64(similarity.shape[1]), np.uint64(x.shape[1])
-    lanes, n_groups = np.uint64(support.shape[2]), np.uint64(support.shape[0])
-    n_classes = class_begin.shape[0] - 1
+    n = np.uint64(x.shape[0])
     for i in range(np.uint64(0), n, np.uint64(TILE_ROWS)):
+        decide(
+            x, i, min(np.uint64(TILE_ROWS), n - i), support, dual_coef, intercept, class_begin, kind, gamma, coef0,
+            degree, totals, similarity, out, i
+        )  # fmt: skip
+
+
+@scalar
+def narrow_row(x, i, center, scale, narrow, r):
+    """Row i about the center, times `scale`, in float32, behind a 1 that meets vectors' half squares; its square."""
+    narrow[r, 0], square = 1.0, 0.0
+    for f in range(np.uint64(x.shape[1])):
+        value = scale * (x[i, f] - center[f])
+        narrow[r, f + np.uint64(1)] = value
+        square += value * value
+    return square
+
+
+@scalar
+def decision_slack(size, total_size, square, reach, depth, n_tiles):
+    """How far a decision by powers of two in float32 may be off, at most; infinitely where that cannot be said.
+
+    An exponent is -|x - v|**2 / 2, by x.v - |v|**2 / 2 - |x|**2 / 2. Rounding what goes in, and `depth` multiply-adds,
+    each by 2**-24 at most (twice, where they are not fused), puts it off by less than (depth + 8) 2**-24
+    (|x| + |v|)**2 / 2 (Higham 2002, Accuracy and Stability, section 3.1). A power may be off by 4e-7 of it, and a sum
+    of the terms, whose sizes add up to `size`, by 2**-24 for each of those that a lane adds.
+    """
+    length = np.sqrt(square) + reach
+    rounding = 6e-8 if registers_nbytes() >= np.uint64(512) else 1.2e-7
+    exponent = (1.1 * depth + 8.0) * rounding * 0.5 * length * length
+    if not exponent < 0.1:
+        return np.inf
+    return 1.01 * size * (0.75 * exponent + 4e-7 + 6e-8 * (n_tiles + 12.0)) + 1e-37 * total_size + 1e-37
+
+
+@kernel
+def svm_vote_rbf(
+    x, support, dual_coef, intercept, class_begin, gamma, center, scale, reach, packed, coef, total_size, narrow,
+    square, products, sums, totals, similarity, decision, out
+):  # fmt: skip
+    """As `svm_vote` of `svm_decision`, for two classes and the RBF kernel: votes, but no decisions.
+
+    In float32, a product of matrices about `center` and powers of two give decisions with a bound on their error; a row
+    whose decision is nearer to 0 is decided in double, so votes are the same. `packed` are the support vectors times
+    `scale` = sqrt(2 gamma log2 e), behind minus half of their squares, `reach` is the farthest one's length, and
+    `total_size` the sum of the sizes of `coef`, which are their coefficients.
+    """
+    n, depth = np.uint64(x.shape[0]), np.uint64(narrow.shape[1])
+    lanes, n_groups, zero = np.uint64(packed.shape[2]), np.uint64(packed.shape[0]), np.uint64(0)
+    width, four = np.uint64(TOTALS), np.uint64(GROUPS)
+    for i in range(zero, n, np.uint64(TILE_ROWS)):
         rows = min(np.uint64(TILE_ROWS), n - i)
-        for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
-            groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
-            if kind == RBF:
-                square_tiles(x, i * depth, depth, rows, support, group, groups, depth, np.uint64(0), depth, totals)
-            else:
-                product_tiles(x, i * depth, depth, rows, support, group, groups, depth, np.uint64(0), depth, totals)
-            for r in range(rows):
-                if kind == RBF:
-                    for q in range(groups):
-                        exp_lanes(totals, r * np.uint64(TOTALS) + q * lanes, -gamma)
-                for s in range(min(m - first, groups * lanes)):
-                    similarity[r, first + s] = totals[r, s]
         for r in range(rows):
-            finish_similarities(similarity, r, kind, gamma, coef0, degree)
-            pair = np.uint64(0)
-            for a in range(n_classes):
-                for b in range(a + 1, n_classes):
-                    value = weighted(dual_coef, b - 1, similarity, r, class_begin[a], class_begin[a + 1])
-                    value += weighted(dual_coef, a, similarity, r, class_begin[b], class_begin[b + 1])
-                    out[i + r, pair] = value + intercept[pair]
-                    pair += np.uint64(1)
-            if n_classes == 1:
-                out[i + r, 0] = weighted(dual_coef, 0, similarity, r, 0, m) + intercept[0]
+            square[r] = narrow_row(x, i + r, center, scale, narrow, r)
+            for lane in range(sums.shape[1]):
+                sums[r, lane] = 0.0
+        for group in range(zero, n_groups, four):
+            product_tiles(narrow, zero, depth, rows, packed, group, four, depth, zero, depth, products)
+            for r in range(rows):
+                half = np.float32(0.5 * square[r])
+                add_powers(products, r * width, half, coef, group * lanes, sums, r * np.uint64(sums.shape[1]))
+        for r in range(rows):
+            value, size = intercept[0], 0.0
+            for lane in range(lanes):
+                value += sums[r, lane]
+                size += sums[r, lane + lanes]
+            slack = decision_slack(size, total_size, square[r], reach, depth, n_groups // four)
+            if not abs(value) > slack + 1e-9 * (size + abs(intercept[0])):
+                decide(
+                    x, i + r, np.uint64(1), support, dual_coef, intercept, class_begin, RBF, gamma, 0.0, 0, totals,
+                    similarity, decision, zero
+                )  # fmt: skip
+                value = decision[0, 0]
+            first = value > 0.0
+            out[i + r, 0], out[i + r, 1] = 1.0 if first else 0.0, 0.0 if first else 1.0
 
 
 @kernel

@@ -69,14 +69,23 @@ def nearest(
     center: Floats,
     reach: float,
     packed: Floats,
+    step: float,
+    residual: float,
+    offsets: Integers,
+    byte_points: Integers,
     narrow: Floats,
     square: Floats,
     limit: Floats,
     totals: Floats,
+    codes: Integers,
+    lengths: Floats,
+    cells: Integers,
     index: Integers,
     out: Floats,
 ) -> None:
-    """index[i], out[i] = the k nearest points and their distances, as scikit-learn's heap keeps them among equals.
+    """index[i], out[i] = the k nearest points and their distances, from the nearest on, and of equals the first.
+
+    Which of equals are among the k is as scikit-learn's heap has it.
 
     Every point is measured; the arguments between `p` and `index` are for those who first leave some out.
     """
@@ -87,6 +96,7 @@ def nearest(
             if distance < heap[0][0]:
                 heap[0] = (distance, j)
                 _sift_down(heap)
+        heap.sort()
         out[i] = _root(np.array([distance for distance, _ in heap]), metric, p)
         index[i] = [j for _, j in heap]
 

@@ -52,6 +52,36 @@ def svm_decision(
         out += np.outer(column, weight[:, s])
 
 
+def svm_vote_rbf(
+    x: Floats,
+    support: Floats,
+    dual_coef: Floats,
+    intercept: Floats,
+    class_begin: Integers,
+    gamma: float,
+    center: Floats,
+    scale: float,
+    reach: float,
+    packed: Floats,
+    coef: Floats,
+    total_size: float,
+    narrow: Floats,
+    square: Floats,
+    products: Floats,
+    sums: Floats,
+    totals: Floats,
+    similarity: Floats,
+    decision: Floats,
+    out: Floats,
+) -> None:
+    """svm_vote of svm_decision, for two classes and the RBF kernel; what is not theirs is for those who estimate."""
+    decisions = np.empty((len(x), 1))
+    svm_decision(
+        x, support, dual_coef, intercept, class_begin, RBF, gamma, 0.0, 0, totals, similarity, decisions
+    )  # fmt: skip
+    svm_vote(decisions, out)
+
+
 def svm_vote(x: Floats, out: Floats) -> None:
     """out[i, c] = number of pairs that class c wins."""
     out[:] = 0

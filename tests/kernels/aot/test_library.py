@@ -144,6 +144,21 @@ def test_names_and_addresses(loaded: library.Library) -> None:
         loaded.address("no_kernel")
 
 
+def test_byte_products_are_asked_of_the_cpu(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {level: target for level, *_ in library.LEVELS["x86_64"] for target in [f"x86_64_{level}"]}
+    assert [level for level, target in asked.items() if targets.TARGETS[target].asks] == list(library.BYTE_PRODUCTS)
+    flags = library.cpu_flags()
+    told: list[str] = []
+    monkeypatch.setattr(library.Library, "use_byte_products", lambda found: told.append(found.level))
+    for level, _ in library.levels(platform.machine(), flags):
+        for has in (False, True):
+            told.clear()
+            given = flags | {"avx512_vnni"} if has else flags - {"avx512_vnni"}
+            monkeypatch.setattr(library, "cpu_flags", lambda given=given: given)
+            library.load(level, os.path.join(str(libraries), *["."] * (1 + has)))
+            assert told == ([level] if has and level in library.BYTE_PRODUCTS else [])
+
+
 class _Steps:
     """relu, check_finite of its result, then the complement of its first column."""
 
