@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.common import COLUMNS, Case, KernelBenchmark, runs
+from benchmarks.common import COLUMNS, Case, Given, KernelBenchmark, random, runs
+from inferir.operators._packing import packed
+from inferir.operators.svm import rbf_screen
 
 _VECTORS, _CLASSES = 1000, 10
 _PAIRS = _CLASSES * (_CLASSES - 1) // 2
@@ -24,6 +26,16 @@ def _decision(kind: str, n_classes: int) -> Case:
     return Case(given, {"m": _VECTORS, "g": _VECTORS // 8, "j": max(1, n_classes - 1), "p": pairs}, reference_rows=100)
 
 
+def _votes() -> Given:
+    support, coef = random().standard_normal((_VECTORS, COLUMNS)), random(1).standard_normal(_VECTORS)
+    screen = rbf_screen(support, coef, 1.0 / COLUMNS)
+    assert screen is not None
+    return {
+        "support": packed(support), "dual_coef": coef[None], "class_begin": runs(2, _VECTORS // 2),
+        "gamma": 1.0 / COLUMNS, **screen._asdict(),
+    }  # fmt: skip
+
+
 _BY_PAIR = {"p": _PAIRS, "c": _CLASSES}
 
 
@@ -33,6 +45,7 @@ class Svm(
         **{f"svm_decision/{kind}": _decision(kind, 1) for kind in _KINDS},
         "svm_decision/rbf_10_classes": _decision("rbf", _CLASSES),
         "svm_vote": Case(lengths=_BY_PAIR),
+        "svm_vote_rbf": Case(_votes, reference_rows=100),
         "svm_ovr": Case(lengths=_BY_PAIR),
         "svm_couple": Case(lengths=_BY_PAIR, reference_rows=100),
     },

@@ -68,10 +68,22 @@ def _vector(b: Any, place: Any) -> Any:
     return b.bitcast(place, _SCORES.as_pointer())
 
 
+def _known() -> bool | None:
+    """Whether the CPU that is compiled for has byte products; None where that is asked when the code runs."""
+    if config.CPU_NAME == "generic":  # type: ignore[attr-defined]  # made from NUMBA_CPU_NAME
+        return None
+    return bool(binding.get_host_cpu_features().get(_FEATURE))
+
+
 def _outlined(name: str, arrays: tuple[int, ...], returns: Any, body: Callable[..., Any]) -> Callable[..., Any]:
-    """An instruction's IR that calls a function, made once in a module, whose code may use the byte products."""
+    """An instruction's IR that calls a function, made once in a module, whose code may use the byte products.
+
+    Where they are known to be missing there is no such function, and nobody calls it: not every LLVM has the words.
+    """
 
     def lower(b: Any, address: Any, *values: Any) -> Any:
+        if _known() is False:
+            return ir.Constant(returns, 0) if returns else None
         passed = [address(i, _number(0)) if i in arrays else value for i, value in enumerate(values)]
         function = b.module.globals.get(name)
         if function is None:
@@ -239,8 +251,9 @@ def kth_least(cells, count, row, k):
 
 
 def _has_byte_products(b: Any, address: Any) -> Any:
-    if config.CPU_NAME != "generic":  # type: ignore[attr-defined]  # made from NUMBA_CPU_NAME
-        return _number(int(bool(binding.get_host_cpu_features().get(_FEATURE))))
+    known = _known()
+    if known is not None:
+        return _number(int(known))
     name = "inferir_byte_products"
     number = b.module.globals.get(name) or ir.GlobalVariable(b.module, _I64, name)
     return b.load(number)
