@@ -65,13 +65,16 @@ NAMES = [f"{file}.{function.name}" for file, function in COMPILED]
 #: Helpers and the private names they are given, such as `_exp, _log = _math.exp, _math.log`.
 HELPERS = {function.name for _, function in COMPILED}
 #: What kernels call that is written as LLVM IR, and where.
-IR = tuple(JIT / f"{name}.py" for name in ("_simd", "_tiles", "_totals", "_lanes", "_dots"))
+IR = tuple(JIT / f"{name}.py" for name in ("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes"))
 INSTRUCTIONS = {
     node.name
     for path in IR
     for node in ast.parse(path.read_text(encoding="utf-8")).body
     if isinstance(node, ast.FunctionDef) and any("instruction(" in ast.unparse(mark) for mark in node.decorator_list)
-} | {"product_tiles", "square_tiles", "gaussian_tiles", "add_lanes", "add_lanes_relu", "divide_lanes", "flat"}
+} | {
+    *("product_tiles", "square_tiles", "gaussian_tiles", "add_lanes", "add_lanes_relu", "divide_lanes", "flat"),
+    *("cells_of_eight", "cells_of_one"),
+}
 
 
 @pytest.fixture(params=range(len(COMPILED)), ids=NAMES)
