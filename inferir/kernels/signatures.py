@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 6
+ABI_VERSION = 7
 
 #: Rows that pass through a tree together when it is explained: their factors for a path stay in the cache.
 SHAP_BLOCK_ROWS = 64
