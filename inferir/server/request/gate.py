@@ -52,6 +52,7 @@ class Gate:
         self._keys = keys
         self.admission = admission
         self.telemetry = telemetry
+        self._tell_started = telemetry.started
         self._timeout_s = timeout_s
         self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(4).hex()), itertools.count())
 
@@ -71,7 +72,8 @@ class Gate:
 
     def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         """The answer, now or later; an error is one too. `exchange.body` is whole."""
-        self.telemetry.request_started(exchange)
+        for tell in self._tell_started:
+            tell(exchange)
         route = exchange.route
         try:
             if exchange.problem is not None:
