@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferir.errors import SignatureError
 from inferir.formats import apr
 from inferir.model import Model
 from inferir.rows.plain import PlainColumns
@@ -37,7 +38,11 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
     """The version in a file. Raises FormatError (E001, E002, E004, E007) or BackendError (E009)."""
     started_s = time.monotonic()
     mapping = _mapped(snapshot)
-    spec = apr.read(memoryview(mapping or b""), trusted_keys=settings.trusted_keys or None)
+    try:
+        spec = apr.read(memoryview(mapping or b""), trusted_keys=settings.trusted_keys or None)
+    except SignatureError as error:
+        error.asked_as = "--trusted-keys (INFERIR_TRUSTED_KEYS)"
+        raise
     read_s = time.monotonic()
     model = Model(spec, backend=settings.backend, threads=settings.threads or None)
     for dtype in ("float64", "float32"):
