@@ -16,7 +16,7 @@ from inferir.formats.importers._builder import Answers, Builder
 from inferir.formats.importers._forest import CATEGORICAL, DEFAULT_LEFT, Forest, Tree
 from inferir.formats.spec import ModelSpec
 
-__all__ = ["MODELS", "grown_forest", "make", "symmetric_trees"]
+__all__ = ["FORESTS", "MODELS", "grown_forest", "make", "make_forest", "symmetric_trees"]
 
 
 def _grown_tree(generator: np.random.Generator, n_leaves: int, values: int, *, complete: bool) -> Tree:
@@ -166,3 +166,27 @@ def make(name: str) -> ModelSpec:
     """The model of that name in MODELS."""
     builder = Builder(COLUMNS)
     return builder.spec(_BUILDERS[name](builder), name=name, version="1", framework={})
+
+
+#: Forests of `make_forest`: trees, leaves, and the width in which rows meet thresholds.
+_SHAPES = {
+    "500_255_leaves_f32": (500, 255, "f32"),
+    "500_255_leaves_f64": (500, 255, "f64"),
+    "100_31_leaves_f32": (100, 31, "f32"),
+    "10_8_leaves_f32": (10, 8, "f32"),
+}
+
+FORESTS = (*_SHAPES, "symmetric_500_depth_8")
+
+
+def make_forest(name: str) -> ModelSpec:
+    """A regressor of one forest, of that name in FORESTS."""
+    builder = Builder(COLUMNS)
+    if name in _SHAPES:
+        n_trees, n_leaves, width = _SHAPES[name]
+        forest = grown_forest(n_trees, n_leaves, compare=width, accumulate=width)
+        raw = builder.op("forest", "input", tensors=forest.tensors([0.0]), **forest.attributes())
+    else:
+        raw = builder.op("oblivious", "input", tensors=symmetric_trees(500, 8), scale=1.0)
+    answers = Answers("regression", "GradientBoosting", raw)
+    return builder.spec(answers, name=name, version="1", framework={})

@@ -35,8 +35,10 @@ def _tables(width: str, leaf_width: str, n_trees: int, n_leaves: int, **options:
 
     binder: Any = SimpleNamespace(kernel=kernel)
     nodes = [forest[name] for name in _NODES]
-    quantized = quantize(binder, nodes, forest["tree_root"], forest["tree_target"], forest["leaf_value"])
-    assert quantized is not None
+    leaf_value = forest["leaf_value"]
+    tables = quantize(binder, nodes, forest["tree_root"], forest["tree_target"], leaf_value.shape[1])
+    assert tables is not None
+    quantized = tables.over(leaf_value)
     return {**quantized._asdict(), "base": forest["base"], "codes_nbytes": quantized.codes_nbytes, "calls": calls}
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -26,8 +27,10 @@ from inferir.errors import TaskError
 from inferir.formats import apr
 from inferir.formats.apr.layout import MODEL_TYPES
 from inferir.formats.importers import import_model
+from inferir.formats.prepared import nbytes_of
 from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
 from inferir.plan import FACES, LEAST_SHARED_ROWS, Plan
+from inferir.prepare import prepare
 from inferir.program.native import Form
 from inferir.rows import Columns
 from inferir.threads import Threads, cores
@@ -262,6 +265,20 @@ class Model:
                 self._narrow_plan = Plan(self.spec, self._kernels, "f32", self._proved)
         return self._narrow_plan
 
+    def record_baseline(self, rows: Any, *, encoded: bool = False) -> None:
+        """Keep what each column of `rows` looks like, for a server to tell how far other rows are from them.
+
+        rows     those that the model was trained on, or a fair sample of at least 500, as for `predict`; `encoded` too.
+
+        The shares of a few bins are kept (`rows/baseline.py`), no row. Raises DimensionError (E003), and
+        InvalidInputError (E006) for fewer rows.
+        """
+        from inferir.rows.baseline import Sample, record  # most models are never asked
+
+        sample = Sample()
+        sample.add(np.asarray(rows if encoded else self.encode(rows), self.rows_dtype))
+        self.spec = replace(self.spec, baseline=record(self.columns, sample.rows(len(self.columns))))
+
     # -- what it is
 
     @property
@@ -334,6 +351,7 @@ class Model:
             "classes": list(spec.classes),
             "operators": [operator.op for operator in spec.operators],
             "tensor_bytes": sum(len(memoryview(t.data).cast("B")) for t in spec.tensors.values()),
+            "prepared_bytes": nbytes_of(spec),
         }
 
     def __repr__(self) -> str:
@@ -373,18 +391,32 @@ def load(
     return Model(apr.read(source, trusted_keys=trusted_keys), backend=backend, threads=threads)
 
 
-def convert(source: Any, *, name: str | None = None, version: str | None = None, **options: Any) -> Model:
+def convert(
+    source: Any,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    prepared: bool = True,
+    baseline: Any = None,
+    **options: Any,
+) -> Model:
     """The model in a fitted estimator, a booster, or a model file of another library, ready to answer and to save.
 
     source   a fitted scikit-learn, XGBoost, LightGBM or CatBoost object, or a path to an XGBoost (.json, .ubj),
              LightGBM (.txt), CatBoost (.json) or ONNX (.onnx) file. Files need none of the library that wrote them.
     name     what the model is called; the class or file name by default.
     version  any text, as in "1.2.0".
+    prepared whether its file has the tables that loading a forest makes: it is larger, and loaded sooner.
+    baseline rows that it was trained on, whose shares go into the file (`Model.record_baseline`); None: none do.
     options  backend and threads, as for `load`.
 
     Raises UnsupportedModelError (E004) that says what it met, where, and what is supported.
     """
-    return Model(import_model(source, name=name, version=version), **options)
+    spec = import_model(source, name=name, version=version)
+    model = Model(prepare(spec) if prepared else spec, **options)
+    if baseline is not None:
+        model.record_baseline(baseline)
+    return model
 
 
 def _class_arrays(classes: tuple[Any, ...]) -> list[npt.NDArray[Any]]:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from inferir.errors import ModelLoadError, UnsupportedModelError
+from inferir.formats.prepared import versions_of
 from inferir.formats.spec import ModelSpec
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import BLOCK_ROWS
@@ -31,7 +32,7 @@ from inferir.program.problems import RowError
 from inferir.program.steps import Argument, Program, Step, trim
 from inferir.threads import Threads
 
-__all__ = ["CHUNK_ROWS", "FACES", "LEAST_SHARED_ROWS", "Plan", "ProgramRunner", "bind", "program_for"]
+__all__ = ["CHUNK_ROWS", "FACES", "LEAST_SHARED_ROWS", "Plan", "ProgramRunner", "bind", "part_begins", "program_for"]
 
 FACES = ("prediction", "probabilities", "raw", "transformed")
 
@@ -44,9 +45,9 @@ LEAST_SHARED_ROWS = 2 * BLOCK_ROWS
 #: Nor do those that take less time: to wake another thread takes up to a tenth of a millisecond.
 _LEAST_SHARED_S = 4e-4
 
-#: Threads take parts of about this time, if there are more than two for each: so all of them are done at about the same
-#: time, and seldom wait for the interpreter's lock between two parts.
-_PART_S = 5e-3
+#: The time of a part for one thread: the longest one leaves others something to do, the shortest one is worth the 10 us
+#: that it costs to take it.
+_LONGEST_PART_S, _SHORTEST_PART_S = 5e-3, 1e-4
 
 #: Of what lies between the first step and the last, so that each finds in the second-level cache what the one before
 #: it left there. The smallest such cache of a server's CPU core has twice that.
@@ -58,7 +59,7 @@ def bind(spec: ModelSpec, kernels: Kernels, dtype: str, proved: set[str]) -> tup
 
     `proved` are operators whose tensors have been checked before; this model's are added.
     """
-    draft = Draft([column.name for column in spec.columns], dtype)
+    draft = Draft([column.name for column in spec.columns], dtype, versions_of(spec))
     values = {"input": draft.rows}
     for operator in spec.operators:
         bind_operator = OPERATORS.get(operator.op)
@@ -107,6 +108,17 @@ def _used(step: Step) -> set[int]:
     """Buffers that a step goes through. Rows that are asked for only where a sum is not finite are none."""
     skipped = 1 if step.kernel.startswith("check_finite_by") else 0
     return {a.number for a in step.arguments[skipped:] if isinstance(a, Argument) and a.kind == BUFFER}
+
+
+def part_begins(first: int, n: int, row_s: float, n_threads: int) -> Iterator[int]:
+    """Where parts of the rows from `first` to `n` begin. Each takes half of what is left for its thread: so all threads
+    are done at about the same time, however late some of them come, and few parts are taken. (Polychronopoulos and
+    Kuck 1987, Guided self-scheduling.)"""
+    least, most = _SHORTEST_PART_S / row_s, _LONGEST_PART_S / row_s
+    while first < n:
+        yield first
+        rows = min(max((n - first) / (2 * n_threads), least), most)
+        first += math.ceil(rows / BLOCK_ROWS) * BLOCK_ROWS
 
 
 class ProgramRunner:
@@ -163,10 +175,8 @@ class ProgramRunner:
         if expected_s < _LEAST_SHARED_S:
             self._timed(rows, outs, first, n)
             return outs
-        share = (n - first) / max(2 * threads.count, expected_s / _PART_S)
-        step = math.ceil(share / BLOCK_ROWS) * BLOCK_ROWS
-        begins = range(first, n, step)
-        threads.share(lambda part: self._timed(rows, outs, begins[part], min(n, begins[part] + step)), len(begins))
+        begins = [*part_begins(first, n, self._row_s, threads.count), n]
+        threads.share(lambda part: self._timed(rows, outs, *begins[part : part + 2]), len(begins) - 1)
         return outs
 
     def _empty(self, n: int) -> list[Array]:

@@ -288,3 +288,34 @@ def test_files_that_are_no_model(tmp_path: Path, make: Any, error: Any, message:
     make(tmp_path / "model.apr")
     with pytest.raises(error, match=f"(?i){message}"):
         inferir.load(tmp_path / "model.apr")
+
+
+def test_a_baseline_is_of_rows_as_the_model_takes_them(tmp_path: Path) -> None:
+    """By name from a table, categories as codes; and the same bytes of the same rows."""
+    model = inferir.load(FOLDER / "penguins.apr", backend="reference")
+    table = pd.read_csv(FOLDER / "penguins.csv")
+    table = pd.concat([table, table.iloc[::-1]])[list(reversed(table.columns))]
+    model.record_baseline(table)
+    model.save(tmp_path / "m.apr")
+    again = inferir.load(tmp_path / "m.apr", backend="reference")
+    baseline = again.spec.baseline
+    assert [each["name"] for each in baseline["columns"]] == [column.name for column in model.columns]
+    assert {sum(each["counts"]) for each in baseline["columns"]} == {len(table)} == {baseline["rows"]}
+    for column, each in zip(model.columns, baseline["columns"], strict=True):
+        assert each["counts"][-1] == table[column.name].isna().sum()
+        if column.categories is not None:
+            known = [int((table[column.name] == column.categories[int(code)]).sum()) for code in each["codes"]]
+            assert each["counts"][: len(known)] == known
+    again.record_baseline(table)
+    assert again.to_bytes() == (tmp_path / "m.apr").read_bytes()
+
+
+def test_a_baseline_of_too_few_rows_changes_nothing(forest: inferir.Model) -> None:
+    before = forest.spec
+    with pytest.raises(
+        InvalidInputError, match="baseline: expected at least 500 rows, to tell drift from chance, got 3"
+    ):
+        forest.record_baseline(ROWS[:3])
+    with pytest.raises(DimensionError):
+        forest.record_baseline(np.zeros((600, 2)))
+    assert forest.spec is before

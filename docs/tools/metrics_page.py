@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferir.server.monitoring.drift import ALERT, COLUMN_LIMIT, ROLL_BACK, WARN
 from inferir.server.request.admission import REASONS
 from inferir.server.request.exchange import STAGES
 from inferir.server.telemetry.families import FAMILIES, GAUGES, MODEL_LIMIT, Family
@@ -25,9 +26,10 @@ scrape_configs:
 _TAIL = f"""| `inferir_build_info` | gauge, always 1 | version, python, backend | The server, and what it runs on. |
 | `process_*` | gauges, counters | | Of all workers together: CPU seconds, memory, open files; the start of the first. |
 
-`model_inference_duration_seconds` and `model_predictions_total` are `model.inference.duration` and
-`model.predictions.total` in Prometheus' spelling; `http_server_request_duration_seconds` follows OpenTelemetry's
-conventions. Stages are {", ".join(STAGES)}. Reasons for which requests are shed are {", ".join(REASONS)}.
+`model_inference_duration_seconds`, `model_predictions_total`, `model_accuracy` and `model_drift_score` are
+`model.inference.duration`, `model.predictions.total`, `model.accuracy` and `model.drift.score` in Prometheus' spelling;
+`http_server_request_duration_seconds` follows OpenTelemetry's conventions. Stages are {", ".join(STAGES)}.
+Reasons for which requests are shed are {", ".join(REASONS)}.
 
 The 99th percentile of a model's latency over five minutes:
 
@@ -38,6 +40,12 @@ histogram_quantile(0.99, sum by (le, model) (rate(model_inference_duration_secon
 **Labels are bounded.** Routes are templates, never paths that were asked for. A model is a label once it was loaded; at
 most {MODEL_LIMIT} versions have numbers of their own over the life of a process, those after them are counted as
 `other`.
+
+**`model_drift_score`** is there for versions whose file has a `baseline`, from as many rows on as tell drift from
+chance: over {WARN} look, over {ALERT} act, over {ROLL_BACK} go back ([watch a model](../howto/watch-a-model.md)).
+At most {COLUMN_LIMIT} columns of a version have one. **`model_accuracy`** is there for classifiers once a truth came,
+**`model_absolute_error`** for models of numbers. Of several workers, counts are added up before a score is made of
+them.
 
 What counting and `Server-Timing` cost a request is in [performance.md](../performance.md#the-server).
 

@@ -92,6 +92,7 @@ _LAYER_WORDS = {
     "datafiles": "CSV, JSON, Parquet, Arrow",
     "model": "load, convert, Model",
     "explain": "what each column adds to a score",
+    "prepare": "tables that a file keeps",
     "plan": "steps in order, chunks, parts",
     "rows": "any table to one matrix",
     "payload": "request bodies to rows, and back",

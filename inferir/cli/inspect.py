@@ -52,8 +52,15 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, Any]]:
         ("from", " ".join(str(v) for v in model["framework"].values())),
         ("written", f"{model['created']} by {model['producer']}".strip()),
         ("file", f"{bytes_text(file['bytes'])}, version {file['format_version']}, CRC-32 {file['crc32']}"),
+        ("prepared", _prepared(file)),
         ("signature", f"by key {signature['key_id']}, not verified" if signature else "none"),
     ]
+
+
+def _prepared(file: dict[str, Any]) -> str:
+    """Tables that `convert` made."""
+    nbytes = file["prepared_bytes"]
+    return f"{bytes_text(nbytes)} of tables, {nbytes / file['bytes']:.0%} of the file" if nbytes else "no tables"
 
 
 def _classes(classes: Sequence[Any]) -> str:

@@ -8,7 +8,10 @@ import click
 
 from inferir.cli._options import EXISTING, as_json, trusted_keys
 from inferir.cli._output import print_json
+from inferir.errors import ModelLoadError
 from inferir.formats.apr import keys, reader, signature
+from inferir.formats.prepared import nbytes_of
+from inferir.formats.spec import ModelSpec
 
 
 @click.command
@@ -57,6 +60,8 @@ def sign(model: str, key: str, output: str | None) -> None:
 def verify(model: str, trusted_keys: tuple[str, ...], as_json: bool) -> None:
     """Check that an .apr file is whole, and who signed it.
 
+    Tables that `inferir convert` kept are made again and compared: a file that has others is refused as well.
+
     Without --trusted-key an unsigned file is checked for damage, and a signed one is refused, as there is nobody to
     trust. The exit code says what is wrong: 11 not an .apr file, 12 damaged, 14 not for this version, 17 signature.
 
@@ -65,12 +70,19 @@ def verify(model: str, trusted_keys: tuple[str, ...], as_json: bool) -> None:
       inferir verify model.apr
       inferir verify model.apr --trusted-key release.pub.pem
     """
-    if trusted_keys:
-        signer: str | None = signature.verify(model, trusted_keys)
-    else:
-        reader.read(model)
-        signer = None
+    signer = signature.verify(model, trusted_keys) if trusted_keys else None
+    _check_tables(reader.read(model, trusted_keys=trusted_keys or None))
     if as_json:
         print_json({"file": model, "whole": True, "signed_by": signer})
     else:
         click.echo(f"{model}: whole, {f'signed by {signer}' if signer else 'not signed'}")
+
+
+def _check_tables(spec: ModelSpec) -> None:
+    """That tables which were kept are those which the model's nodes make."""
+    if not nbytes_of(spec):
+        return
+    from inferir.prepare import differing  # imports kernels
+
+    if wrong := differing(spec):
+        raise ModelLoadError(f"expected tables as the model's nodes make them, got others: {', '.join(wrong)}")

@@ -22,10 +22,12 @@ from pathlib import Path
 import inferir
 from inferir.errors import BackendError, InvalidInputError
 from inferir.formats import apr
+from inferir.formats.prepared import nbytes_of, without_tables
 from inferir.kernels.aot import library, manifest
 from inferir.lambda_entry import packaged, templates
 from inferir.lambda_entry.adapter import plan_of
 from inferir.lambda_entry.bundle import START, cache_tag, compile_bundle, compile_modules
+from inferir.prepare import prepare
 from inferir.program.frozen import freeze
 
 __all__ = ["ARCHITECTURES", "RUNTIMES", "Options", "Package", "build"]
@@ -148,6 +150,8 @@ def build(contents: bytes, options: Options) -> Package:
         raise InvalidInputError(f"arch: expected {' or '.join(ARCHITECTURES)}, got {options.arch!r}")
     if options.runtime not in RUNTIMES:
         raise InvalidInputError(f"runtime: expected one of {', '.join(RUNTIMES)}, got {options.runtime!r}")
+    if len(contents) <= LAYER_BYTES:
+        contents = _plain(contents)
     sources = _sources()
     files = {file.lstrip("/"): source.encode() for _, file, source in sources.values()}
     files |= _kernels(options.arch)
@@ -207,10 +211,17 @@ def _kernels(arch: str) -> dict[str, bytes]:
     return {f"inferir/kernels/aot/lib/{file}": (folder / file).read_bytes() for file in wanted}
 
 
+def _plain(contents: bytes) -> bytes:
+    """The file without the tables of `convert`: those that kernels use are beside the plan."""
+    spec = apr.read(contents)
+    return apr.to_bytes(without_tables(spec)) if nbytes_of(spec) else contents
+
+
 def _model(contents: bytes) -> tuple[str, dict[str, bytes]]:
     """The model's name, and the files of its plan."""
     spec = apr.read(contents)
-    plan = plan_of(spec, "reference")  # binding checks the model; nothing is run
+    ready = prepare(spec, fewest_nodes=0)  # compiled kernels make better tables than the reference
+    plan = plan_of(ready, "reference")  # binding checks the model; nothing is run
     facts = {
         "name": spec.name,
         "version": spec.model_version,

@@ -19,9 +19,13 @@ from inferir.operators import (
     svm,
     tree,
 )
-from inferir.operators._binder import Binder, BoundStep, Draft, Value
+from inferir.operators._binder import Binder, BoundStep, Draft, Kept, Layout, Value
+from inferir.operators._prepared import QUANTIZED, SYMMETRIC
 
-__all__ = ["OPERATORS", "Binder", "BoundStep", "Draft", "Value"]
+__all__ = ["LAYOUTS", "OPERATORS", "Binder", "BoundStep", "Draft", "Kept", "Layout", "Value"]
+
+#: Of tables that files keep.
+LAYOUTS = (QUANTIZED, SYMMETRIC)
 
 OPERATORS: Mapping[str, Callable[[Binder], Value]] = {
     **preprocess.OPERATORS,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 
 from inferir.errors import ModelLoadError
+from inferir.formats.prepared import tensor_name
 from inferir.formats.spec import OperatorSpec, TensorSpec
 from inferir.kernels import Kernels
 from inferir.kernels.signatures import KERNELS
@@ -20,7 +21,7 @@ from inferir.program import ARRAY, BUFFER, ROWS
 from inferir.program.arrays import NUMPY, Array
 from inferir.program.steps import Argument, Buffer, Problem, Step
 
-__all__ = ["NUMPY", "Array", "Binder", "BoundStep", "Draft", "Value"]
+__all__ = ["NUMPY", "Array", "Binder", "BoundStep", "Draft", "Kept", "Layout", "Value"]
 
 T = TypeVar("T")
 
@@ -46,6 +47,29 @@ class Value(NamedTuple):
         return tuple(map(self.name_of, range(self.width)))
 
 
+class Layout(NamedTuple):
+    """What a file keeps of one kind of tables: dtypes that a field may have, and its shape (None: any length).
+
+    An operator asks `Binder.stored` for them and proves what comes; or it makes them and says so to `Binder.keep`. A
+    new kind is a Layout in `operators.LAYOUTS`, and those two calls.
+
+    `version` is raised when a field comes, goes or means something else, and when the same model gets other values.
+    """
+
+    kind: str
+    version: int
+    fields: Mapping[str, tuple[tuple[str, ...], tuple[int | None, ...]]]
+
+
+class Kept(NamedTuple):
+    """Tables that were made for the operator that writes `output`, from `size` nodes. `pack` gives the fields."""
+
+    layout: Layout
+    output: str
+    size: int
+    pack: Callable[[], Mapping[str, Array]]
+
+
 class BoundStep(NamedTuple):
     """A step, with the numbers of the values it reads and of the one it helps to compute."""
 
@@ -55,9 +79,15 @@ class BoundStep(NamedTuple):
 
 
 class Draft:
-    """What is written while a model is bound: buffers, model arrays, steps, and how many values there are."""
+    """What is written while a model is bound: buffers, model arrays, steps, and how many values there are.
 
-    def __init__(self, columns: Sequence[str], dtype: str) -> None:
+    `versions` are those of the layouts of tables that the model's file has.
+    """
+
+    def __init__(self, columns: Sequence[str], dtype: str, versions: Mapping[str, int] | None = None) -> None:
+        self.versions = versions or {}
+        #: Tables that were made, as the file had none.
+        self.kept: list[Kept] = []
         self.buffers = [Buffer(dtype, (ROWS, len(columns)))]
         self.arrays: list[Array] = []
         self.steps: list[BoundStep] = []
@@ -115,16 +145,38 @@ class Binder:
         name = self._spec.tensors.get(role)
         if name is None:
             raise self.fail(f"expected a tensor {role!r}, found {', '.join(self._spec.tensors) or 'none'}")
-        spec = self._tensors[name]
-        if spec.dtype != dtype:
-            raise self.fail(f"expected tensor {role!r} to hold {dtype}, got {spec.dtype}")
+        return self._array(self._tensors[name], role, (dtype,), shape)
+
+    def _array(self, spec: TensorSpec, role: str, dtypes: Sequence[str], shape: Sequence[int | None]) -> Array:
+        if spec.dtype not in dtypes:
+            raise self.fail(f"expected tensor {role!r} to hold {' or '.join(dtypes)}, got {spec.dtype}")
         if len(spec.shape) != len(shape) or any(
             w is not None and w != g for w, g in zip(shape, spec.shape, strict=True)
         ):
             wanted = " x ".join("any" if w is None else str(w) for w in shape)
             raise self.fail(f"expected tensor {role!r} of shape {wanted}, got {' x '.join(map(str, spec.shape))}")
-        array = np.frombuffer(spec.data, NUMPY[dtype]).reshape(spec.shape)
+        array = np.frombuffer(spec.data, NUMPY[spec.dtype]).reshape(spec.shape)
         return array if array.flags.aligned else array.copy()
+
+    def stored(self, layout: Layout) -> dict[str, Array] | None:
+        """Tables of this operator that the file has, by field: read-only, and not believed. None where it has none, or
+        of another version."""
+        if self._draft.versions.get(layout.kind) != layout.version:
+            return None
+        names = {field: tensor_name(self._spec.output, layout.kind, field) for field in layout.fields}
+        if not any(name in self._tensors for name in names.values()):
+            return None
+        found = {}
+        for field, (dtypes, shape) in layout.fields.items():
+            spec = self._tensors.get(names[field])
+            if spec is None:
+                raise self.fail(f"expected a tensor {names[field]!r} beside the other tables, found none")
+            found[field] = self._array(spec, names[field], dtypes, shape)
+        return found
+
+    def keep(self, layout: Layout, size: int, pack: Callable[[], Mapping[str, Array]]) -> None:
+        """Say what a file could keep of tables that were made, so that they need not be made again."""
+        self._draft.kept.append(Kept(layout, self._spec.output, size, pack))
 
     def floats(self, role: str, *shape: int | None) -> Array:
         """As `tensor`, of either float width."""

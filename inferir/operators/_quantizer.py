@@ -11,20 +11,27 @@ from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators._binder import Array, Binder
 
 __all__ = [
-    "NUMBERS_NBYTES", "SLOTS_NBYTES", "WALKED_TREES", "Quantized", "Symmetric", "from_line", "quantize",
-    "quantize_symmetric",
+    "LAST_CODE", "MORE_CODES", "MOST_ANSWERS", "MOST_LEVELS", "MOST_PLANES", "NEVER", "NUMBERS_NBYTES", "N_SLOTS",
+    "PIVOTS", "SLOTS_NBYTES", "WALKED_TREES", "Codes", "Quantized", "Symmetric", "Tables", "evaluated", "from_line",
+    "quantize", "quantize_symmetric",
 ]  # fmt: skip
 
 _DEFAULT_LEFT, _ZERO_MISSING, _CATEGORICAL = 1, 2, 4
 
 #: As in the kernels: thresholds of a plane, pivots of a comparison, levels of pivots, codes behind those of categories.
-_LAST_CODE, _PIVOTS, _MOST_LEVELS, _MORE_CODES = 254, 16, 5, 5
+LAST_CODE, PIVOTS, MOST_LEVELS, MORE_CODES = 254, 16, 5, 5
+
+#: A rank that no code has: what is asked in a leaf.
+NEVER = 255
 
 #: Trees that one row walks through at once.
 WALKED_TREES = 8
 
 #: More planes and answers than this would not stay in the cache while trees are evaluated.
-_MOST_PLANES, _MOST_ANSWERS = 2048, 1 << 20
+MOST_PLANES, MOST_ANSWERS = 2048, 1 << 20
+
+#: Leaves of a tree, whose numbers are bytes.
+_MOST_LEAVES = 256
 
 _LINE_NBYTES = 64
 _STACK = 1024
@@ -35,8 +42,11 @@ _STACK = 1024
 _OP_NS, _TILE_NS, _TREE_NS = 3.5, 8.0, 15.0
 _PLANE_NS, _WALK_NS, _LEVEL_NS = 10.0, 2.5, 0.85
 
-#: Scratch of `forest_quantized`: 72 slots, and room to begin at a cache line.
-SLOTS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 72
+#: Results of trees, nodes and tiles that are kept at once.
+N_SLOTS = 72
+
+#: Scratch of `forest_quantized`: the slots, and room to begin at a cache line.
+SLOTS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * N_SLOTS
 
 #: Scratch of `oblivious_quantized`: zeros, and the leaves' numbers in four trees.
 NUMBERS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 5
@@ -78,6 +88,39 @@ class Quantized(NamedTuple):
         return int(evaluated_ns / walked_ns)
 
 
+class Codes(NamedTuple):
+    """Tables by which rows become codes."""
+
+    group: Array
+    cuts: Array
+    plane: Array
+    sets: Array
+    answer: Array
+
+    @property
+    def n_planes(self) -> int:
+        return int(self.sets[-1, 2])
+
+
+class Tables(NamedTuple):
+    """As `Quantized`, but what row i of its `leaf` is to be is row leaf_row[i] of the model's leaves."""
+
+    codes: Codes
+    tree: Array
+    tile: Array
+    op: Array
+    leaf_row: Array
+    step: Array
+    step_leaf: Array
+
+    def over(self, leaf_value: Array) -> Quantized:
+        """With the leaves' values, and zeros behind the last ones: any byte is then the number of a leaf."""
+        n_leaves = len(self.leaf_row)
+        leaf = from_line((n_leaves + _MOST_LEAVES - 1, leaf_value.shape[1]), leaf_value.dtype)
+        leaf_value.take(self.leaf_row, axis=0, out=leaf[:n_leaves], mode="clip")  # else NumPy copies it twice
+        return Quantized(*self.codes, self.tree, self.tile, self.op, leaf, self.step, self.step_leaf)
+
+
 class Symmetric(NamedTuple):
     """Arguments of `oblivious_quantized`, from `group` to `level`."""
 
@@ -112,39 +155,35 @@ def from_line(shape: tuple[int, ...], dtype: Any) -> Array:
     return aligned
 
 
-def quantize(
-    b: Binder, nodes: Sequence[Array], tree_root: Array, tree_target: Array, leaf_value: Array
-) -> Quantized | None:
-    """The tables. None for a forest that has a tree of more than 256 leaves, asks too much, or nothing."""
+def evaluated(tree_target: Array, n_values: int) -> Array:
+    """The order in which trees are evaluated: those that share no output may change places."""
+    return np.argsort(tree_target, kind="stable") if n_values == 1 else np.arange(len(tree_target))
+
+
+def quantize(b: Binder, nodes: Sequence[Array], tree_root: Array, tree_target: Array, n_values: int) -> Tables | None:
+    """The tables of a forest whose leaves hold `n_values` numbers. None for one that has a tree of more than 256
+    leaves, asks too much, or nothing."""
     split_index, threshold, left_child, node_flags, category_begin, _ = nodes
-    if len(left_child) > 511 * len(tree_root):
+    if len(left_child) > (2 * _MOST_LEAVES - 1) * len(tree_root):
         return None
     inner, in_set = left_child >= 0, (node_flags & _CATEGORICAL) != 0
     word = np.zeros(len(left_child), np.int64)
     group, cuts, plane = _numbers(split_index, threshold, node_flags, np.flatnonzero(inner & ~in_set), word)
     chosen = np.flatnonzero(inner & in_set)
     sets, asked, counts, begins = _sets(split_index, threshold, node_flags, category_begin, chosen, len(plane), word)
-    n_answers = int(np.sum(counts + _MORE_CODES))
-    if (
-        not 0 < len(plane) + len(asked) <= _MOST_PLANES
-        or n_answers > _MOST_ANSWERS
-        or group.shape[1] > 4 + _MOST_LEVELS
-    ):
+    n_answers = int(np.sum(counts + MORE_CODES))
+    if not 0 < len(plane) + len(asked) <= MOST_PLANES or n_answers > MOST_ANSWERS or group.shape[1] > 4 + MOST_LEVELS:
         return None
     answer = np.zeros((1, n_answers), np.uint8)
     b.kernel(f"category_answers_{_WIDTHS[threshold.itemsize]}")(
         _i32(asked), _i32(counts), threshold, left_child, *nodes[3:], _i32(begins), answer
     )
-    one_value = leaf_value.shape[1] == 1  # trees that share no output may change places
-    order = np.argsort(tree_target, kind="stable") if one_value else np.arange(len(tree_target))
+    order = evaluated(tree_target, n_values)
     given = left_child, _i32(word), tree_root[order], tree_target[order]
     scheduled = _schedule(b, *given)
     if scheduled is None:
         return None
-    tree, tile, op, leaf_row, step, step_leaf = scheduled
-    leaf = from_line((len(leaf_row), leaf_value.shape[1]), leaf_value.dtype)
-    leaf[:] = leaf_value[leaf_row]
-    return Quantized(group, cuts, plane, sets, answer[0], tree, tile, op, leaf, step, step_leaf)
+    return Tables(Codes(group, cuts, plane, sets, answer[0]), *scheduled)
 
 
 def quantize_symmetric(split_index: Array, threshold: Array, nan_right: Array) -> Symmetric | None:
@@ -152,7 +191,7 @@ def quantize_symmetric(split_index: Array, threshold: Array, nan_right: Array) -
     flags = np.where(nan_right != 0, 0, _DEFAULT_LEFT)
     level = np.zeros(len(split_index), np.int64)
     group, cuts, plane = _numbers(split_index, threshold, flags, np.arange(len(split_index)), level)
-    if not 0 < len(plane) <= _MOST_PLANES or group.shape[1] > 4 + _MOST_LEVELS:
+    if not 0 < len(plane) <= MOST_PLANES or group.shape[1] > 4 + MOST_LEVELS:
         return None
     no_sets = np.array([[0, 0, len(plane), 0]], np.int32)
     return Symmetric(group, cuts, plane, no_sets, np.zeros(0, np.uint8), _i32(level))
@@ -179,22 +218,22 @@ def _numbers(
         values = np.where(np.isnan(threshold[own]), np.inf, threshold[own]).astype(threshold.dtype)
         distinct, position = np.unique(values, return_inverse=True)
         goes_right = (node_flags[own] & _DEFAULT_LEFT) == 0
-        code = position // _LAST_CODE * 2 + goes_right
+        code = position // LAST_CODE * 2 + goes_right
         is_used = np.bincount(code) > 0
         used, chosen = np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[code]
-        planes.append(np.stack([used // 2 * _LAST_CODE, used % 2 * _LAST_CODE], axis=1))
-        word[own] = (n_planes + chosen) << 8 | (position % _LAST_CODE + 1)
+        planes.append(np.stack([used // 2 * LAST_CODE, used % 2 * LAST_CODE], axis=1))
+        word[own] = (n_planes + chosen) << 8 | (position % LAST_CODE + 1)
         levels = list(_levels(distinct))
         begins = n_blocks + np.cumsum([0, *map(len, levels)])
         groups.append([asked // 2, asked % 2, len(levels), n_planes, *begins[:-1].tolist()])
         blocks += levels
         n_blocks, n_planes = int(begins[-1]), n_planes + len(used)
-    most = max([_MOST_LEVELS, *(row[2] for row in groups)])
+    most = max([MOST_LEVELS, *(row[2] for row in groups)])
     table = np.zeros((len(groups) + 1, 4 + most), np.int32)
     for row, numbers in zip(table, groups, strict=False):
         row[: len(numbers)] = numbers
     table[-1, 3] = n_planes
-    cuts = from_line((n_blocks, _PIVOTS), threshold.dtype)
+    cuts = from_line((n_blocks, PIVOTS), threshold.dtype)
     if blocks:
         np.concatenate(blocks, out=cuts)
     return table, cuts, _i32(np.concatenate(planes))
@@ -215,15 +254,15 @@ def _levels(cuts: Array) -> Iterator[Array]:
     Nothing is behind +inf, which stands where there is none, and for the last block of a level: so no search goes past.
     """
     span = 1
-    while span * _PIVOTS < len(cuts):
-        span *= _PIVOTS
+    while span * PIVOTS < len(cuts):
+        span *= PIVOTS
     while span:
-        n_blocks = -(-len(cuts) // (span * _PIVOTS))
-        ends = (np.arange(n_blocks * _PIVOTS) + 1) * span
+        n_blocks = -(-len(cuts) // (span * PIVOTS))
+        ends = (np.arange(n_blocks * PIVOTS) + 1) * span
         inside = ends < len(cuts) if span > 1 else ends <= len(cuts)
         pivots = np.where(inside, cuts[np.minimum(ends, len(cuts)) - 1], np.inf).astype(cuts.dtype)
-        yield pivots.reshape(n_blocks, _PIVOTS)
-        span //= _PIVOTS
+        yield pivots.reshape(n_blocks, PIVOTS)
+        span //= PIVOTS
 
 
 def _sets(
@@ -245,7 +284,7 @@ def _sets(
     columns, firsts = np.unique(split_index[asked], return_index=True)
     most = np.maximum.reduceat(n_words, firsts) if len(firsts) else np.zeros(0, np.int64)
     counts = 32 * np.repeat(most, np.diff([*firsts, len(asked)])).astype(np.int64)
-    begins = np.cumsum([0, *(counts + _MORE_CODES)])[:-1]
+    begins = np.cumsum([0, *(counts + MORE_CODES)])[:-1]
     sets = np.zeros((len(columns) + 1, 4), np.int32)
     sets[:-1] = np.stack([columns, 32 * most, n_planes + firsts, begins[firsts]], axis=1)
     sets[-1, 2] = n_planes + len(asked)

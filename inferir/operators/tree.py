@@ -7,17 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inferir.kernels.signatures import BLOCK_ROWS
+from inferir.operators import _prepared
 from inferir.operators._binder import Array, Binder, Value
-from inferir.operators._quantizer import (
-    NUMBERS_NBYTES,
-    SLOTS_NBYTES,
-    WALKED_TREES,
-    Quantized,
-    Symmetric,
-    from_line,
-    quantize,
-    quantize_symmetric,
-)
+from inferir.operators._quantizer import NUMBERS_NBYTES, SLOTS_NBYTES, WALKED_TREES, Quantized, Symmetric, from_line
 from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
@@ -143,9 +135,9 @@ def forest(b: Binder) -> Value:
     _check_cover(b, len(nodes[0]))
     depth = b.positions("tree_depth", len(tree_root), 2**16, dtype="i32")
     target = targets_of(b, len(tree_root), leaf_value.shape[1], len(base))
-    quantized = quantize(b, nodes, tree_root, target, leaf_value)
-    if quantized is not None:
-        return _quantized(b, x, quantized, base, leaf)
+    tables = _prepared.quantized(b, nodes, tree_root, target, leaf_value, x.width)
+    if tables is not None:
+        return _quantized(b, x, tables.over(leaf_value), base, leaf)
     packed = _pack(b, x, nodes, tree_root)
     if packed is not None:
         return _packed(b, x, packed, leaf_value, target, base, leaf)
@@ -193,7 +185,7 @@ def oblivious(b: Binder) -> Value:
     threshold, nan_right = b.tensor("threshold", "f32", n_splits), b.tensor("nan_right", "u8", n_splits)
     equal, scale = b.tensor("equal", "u8", n_splits), b.attribute("scale", float, 1.0)
     small = depth.max(initial=0) <= _MOST_QUANTIZED_LEVELS and not equal.any()
-    tables = quantize_symmetric(split_index, threshold, nan_right) if small else None
+    tables = _prepared.symmetric(b, split_index, threshold, nan_right, x.width) if small else None
     trees = split_begin, leaf_begin, leaf_value, base, scale
     if tables is not None:
         return _symmetric(b, x, tables, *trees)

@@ -7,6 +7,7 @@ Stop:  /ready fails; the port is closed; what is in work ends, and connections a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -21,6 +22,7 @@ from aiohttp import web
 
 from inferir.server import page, protocols, telemetry
 from inferir.server.handlers.admin import AdminHandlers
+from inferir.server.handlers.feedback import FeedbackHandler
 from inferir.server.handlers.observe import ObserveHandlers
 from inferir.server.handlers.predict import PredictHandler
 from inferir.server.inference.batcher import Batcher
@@ -29,6 +31,9 @@ from inferir.server.inference.cache import AnswerCache
 from inferir.server.inference.dataplane import DataPlane
 from inferir.server.models.library import Library
 from inferir.server.models.registry import ModelVersion, Registry
+from inferir.server.monitoring.monitor import LOOK_EVERY_S, Monitor
+from inferir.server.monitoring.remembering import RememberingPlane
+from inferir.server.monitoring.truths import Remembered
 from inferir.server.observer import Telemetry
 from inferir.server.parts import Admin, Parts
 from inferir.server.protocols.oip import grpc
@@ -65,6 +70,7 @@ class App:
     admin      changes of what is loaded; None: this process makes them by itself.
     snapshots  values of all processes for /metrics; None: of this one.
     gauges     what /metrics adds to them, of all processes as `snapshots` found them; None: of this one.
+    recall     what any process predicted for a request id, and forgets; None: this one.
     """
 
     def __init__(
@@ -75,13 +81,15 @@ class App:
         make_admin: Callable[[Library], Admin] | None = None,
         snapshots: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None,
         gauges: Callable[[], dict[str, float]] | None = None,
+        recall: Callable[[str], Awaitable[Remembered | None]] | None = None,
     ) -> None:
         self.settings = settings
         self.telemetry: Telemetry = telemetry.create(settings)
         self.registry = Registry(settings.default_model)
         self.executor = ThreadPoolExecutor(cores(), thread_name_prefix="inferir-predict")
-        self.plane = DataPlane(self.registry, self.executor, max_batch_rows=settings.max_batch_rows)
-        self.library = Library(settings, self.registry, self.telemetry, self._batcher)
+        self.monitor = Monitor(settings, self.registry)
+        self.plane = self._data_plane()
+        self.library = Library(settings, self.registry, self.telemetry, self._batcher, self.monitor.watch)
         self.admission = Admission(_limit(settings), settings.max_queue)
         self.parts = Parts(
             settings=settings,
@@ -93,6 +101,8 @@ class App:
             ready=lambda: self.loaded and not self.admission.draining,
             snapshots=snapshots or self._own_snapshot,
             gauges=gauges or self.gauges,
+            monitor=self.monitor,
+            recall=recall or self._own_memory,
         )
         self.plane.known = self.parts.admin.sources
         self.router = Router(api_routes(self.parts))
@@ -101,6 +111,7 @@ class App:
         self._grpc: GrpcServer | None = None
         self._runner: web.ServerRunner | None = None
         self._listeners: dict[int, list[Listener]] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def loaded(self) -> bool:
@@ -120,8 +131,32 @@ class App:
             "workers": 1,
         }
 
+    def snapshot(self) -> dict[str, Any]:
+        """Every value of this process for /metrics, JSON-able."""
+        found = self.telemetry.snapshot()
+        if self.settings.metrics:
+            found["metrics"] |= self.monitor.lines()
+        return found
+
     async def _own_snapshot(self) -> list[dict[str, Any]]:
-        return [self.telemetry.snapshot()]
+        return [self.snapshot()]
+
+    async def _own_memory(self, request_id: str) -> Remembered | None:
+        return self.monitor.memory.take(request_id)
+
+    def _data_plane(self) -> DataPlane:
+        rows, memory = self.settings.max_batch_rows, self.monitor.memory
+        if self.settings.remember and self.settings.metrics:
+            return RememberingPlane(self.registry, self.executor, memory, max_batch_rows=rows)
+        return DataPlane(self.registry, self.executor, max_batch_rows=rows)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                self.monitor.look()
+            except Exception as error:  # a bug in what watches must not end what is watched, nor its watching
+                _log.error("drift", exc_info=error)
 
     def _batcher(self, version: ModelVersion) -> Batcher | None:
         settings = self.settings
@@ -154,6 +189,7 @@ class App:
             )
             self._runner = web.ServerRunner(server, shutdown_timeout=self.settings.shutdown_s)
             await self._runner.setup()
+            self._looking = asyncio.ensure_future(self._look())
             self._grpc = await grpc.start(self.parts, self._keys)
         assert self._runner.server is not None
         for each in sockets:
@@ -169,6 +205,10 @@ class App:
     async def stop(self) -> None:
         """Stop as the head of this file says. Whoever is connected gets the answer to what was sent."""
         self.admission.draining = True
+        if self._looking is not None:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
         if self._runner is not None:
             for key in list(self._listeners):
                 await self.release(key)
@@ -210,6 +250,9 @@ def api_routes(parts: Parts) -> list[Route]:
         Route("GET", "/metrics", observe.metrics, "read"),
         *protocols.routes(parts),
     ]
+    if settings.metrics:
+        feedback = FeedbackHandler(parts.plane, parts.monitor, parts.recall, remembers=settings.remember > 0)
+        api.append(Route("POST", "/feedback", feedback, "infer", admitted=True))
     return [*api, *page.routes(parts, api)]
 
 

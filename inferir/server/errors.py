@@ -2,6 +2,7 @@
 
 RequestError                 400  BAD_REQUEST           not HTTP, or not as HTTP wants it
 ├── NotFoundError            404  NOT_FOUND             no such path
+├── NotRememberedError       404  NOT_REMEMBERED        a truth for a prediction that is not remembered
 ├── NotAllowedError          405  METHOD_NOT_ALLOWED    the path is there, the method is not
 ├── UnauthenticatedError     401  UNAUTHENTICATED       no key, or one that is not known
 ├── ForbiddenError           403  FORBIDDEN             a known key without the scope that the route needs
@@ -29,6 +30,7 @@ __all__ = [
     "NotAllowedError",
     "NotFoundError",
     "NotReadyError",
+    "NotRememberedError",
     "OverloadError",
     "RequestError",
     "TooLargeError",
@@ -67,6 +69,10 @@ class RequestError(Exception):
 
 class NotFoundError(RequestError):
     status, code = 404, "NOT_FOUND"
+
+
+class NotRememberedError(RequestError):
+    status, code = 404, "NOT_REMEMBERED"
 
 
 class NotAllowedError(RequestError):

@@ -57,6 +57,13 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/predict/batch"): Operation(
         _PREDICT, "Many predictions", schemas.BatchRequest, schemas.BatchAnswer, failures=_INFER_FAILURES
     ),
+    ("POST", "/feedback"): Operation(
+        _PREDICT,
+        "What turned out to be true of predictions",
+        schemas.FeedbackRequest,
+        schemas.FeedbackAnswer,
+        failures=_INFER_FAILURES,
+    ),
     ("POST", "/v2/models/{name}/infer"): Operation(
         _OIP,
         "Inference with tensors, in JSON or in binary",
@@ -128,7 +135,7 @@ _SAYS = {
     400: "The request is not what was expected; the message says what was.",
     401: "No API key, or one that is not known.",
     403: "The key does not allow this.",
-    404: "No such model.",
+    404: "No such model, or nothing of that name.",
     408: "The body took too long to arrive.",
     409: "Not while things are as they are.",
     413: "The body or the batch is over its limit.",

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from inferir.server.inference.dataplane import DataPlane
 from inferir.server.models.registry import ModelVersion, Registry
+from inferir.server.monitoring.monitor import Monitor
+from inferir.server.monitoring.truths import Remembered
 from inferir.server.observer import Telemetry
 from inferir.server.request.admission import Admission
 from inferir.server.settings import Settings
@@ -41,6 +43,7 @@ class Parts:
     ready      whether the server answers: every model loaded and no stop asked for.
     snapshots  what /metrics adds up: of this process, or of all workers.
     gauges     name -> value of what only the server knows.
+    recall     what was predicted for a request id, by any worker; then it is forgotten.
     """
 
     settings: Settings
@@ -52,3 +55,5 @@ class Parts:
     ready: Callable[[], bool]
     snapshots: Callable[[], Awaitable[list[dict[str, Any]]]]
     gauges: Callable[[], dict[str, float]]
+    monitor: Monitor
+    recall: Callable[[str], Awaitable[Remembered | None]]

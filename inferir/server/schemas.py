@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = [
     "BatchAnswer",
     "BatchRequest",
     "Error",
+    "FeedbackAnswer",
+    "FeedbackRequest",
     "Health",
     "Model",
     "Models",
@@ -87,6 +89,30 @@ class BatchAnswer(Struct):
     model_id: str
     model_version: str
     request_id: str
+
+
+Label: TypeAlias = str | int | float
+Labels: TypeAlias = Annotated[
+    Label | list[Label | list[Label]],
+    Meta(description="A label or a number; a list of them, one per output or row; a list of lists, one per row."),
+]
+
+
+class FeedbackRequest(Struct):
+    """What turned out to be true, and either the id of the request that asked or what was predicted."""
+
+    truth: Labels
+    request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    prediction: Labels | UnsetType = UNSET
+    model_id: ModelId | None = None
+
+
+class FeedbackAnswer(Struct):
+    """The version whose predictions they were, and how many truths were counted."""
+
+    model_id: str
+    model_version: str
+    truths: int
 
 
 class Error(Struct):

@@ -119,6 +119,14 @@ class Settings:
     log_format: str = _setting("text", "Log lines: text or json.", choices=("text", "json"))
     log_requests: bool = _setting(False, "A log line for every request; needs log_format json.")
     metrics: bool = _setting(True, "Count and time requests; without, /metrics has the process only.")
+    drift_rows_per_s: int = _setting(
+        100, "Rows a second that are looked at for drift, of each version with a baseline; 0: none.", low=0, high=10_000
+    )
+    drift_window_s: float = _setting(3600.0, "Drift scores are of the rows of so many seconds.", low=1)
+    remember: int = _setting(0, "Predictions that are remembered by request id until the truth comes; 0: none.", low=0)
+    truth_window: int = _setting(
+        1000, "Accuracies and errors are of so many predictions, the last whose truth is known.", low=1, high=100_000
+    )
     otlp_endpoint: str = _setting("", "Where traces go (OTLP over HTTP; needs the extra `otel`). Empty: nowhere.")
     docs: bool = _setting(True, "Serve the web page, /docs and /openapi.json.")
 

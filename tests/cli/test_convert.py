@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
 import inferir
@@ -119,3 +120,53 @@ def test_signed_on_the_way(forest: Case, tmp_path: Path, run: Run) -> None:
     assert result.stdout.endswith(", signed\n")
     assert run("verify", output).exit_code == 17
     assert run("verify", output, "--trusted-key", tmp_path / "key.pub.pem").exit_code == 0
+
+
+def test_tables_are_kept_unless_told_not_to(tmp_path: Path, run: Run) -> None:
+    rows = np.random.default_rng(0).standard_normal((400, 3))
+    (tmp_path / "m.pkl").write_bytes(
+        pickle.dumps(RandomForestRegressor(8, max_leaf_nodes=60, random_state=0).fit(rows, rows[:, 0]))
+    )
+    made = {}
+    for flag in ("--prepared", "--no-prepared"):
+        path = tmp_path / f"m{flag}.apr"
+        result = run("convert", tmp_path / "m.pkl", "--trust-pickle", flag, "-o", path)
+        assert result.exit_code == 0, result.stderr
+        made[flag] = inferir.load(path)
+    assert made["--prepared"].info()["prepared_bytes"] > 0 == made["--no-prepared"].info()["prepared_bytes"]
+    np.testing.assert_array_equal(made["--prepared"].predict(rows), made["--no-prepared"].predict(rows))
+
+
+def test_a_baseline_goes_into_the_file(tmp_path: Path, run: Run) -> None:
+    """Of a file with more rows than are read at a time, and with a column that the model does not know."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(20_000, 2))
+    estimator = LinearRegression().fit(rows, rows.sum(axis=1))
+    source, data, output = tmp_path / "m.pkl", tmp_path / "rows.csv", tmp_path / "m.apr"
+    source.write_bytes(pickle.dumps(estimator))
+    np.savetxt(data, rows, delimiter=",", header="x0,x1", comments="")
+    result = run("convert", source, "-o", output, "--trust-pickle", "--baseline", data)
+    assert result.exit_code == 0, result.stderr
+    model = inferir.load(output)
+    assert model.spec.baseline["rows"] == 20_000
+    assert model.spec.baseline == inferir.convert(estimator, baseline=rows, backend="reference").spec.baseline
+    assert [each["counts"] for each in model.spec.baseline["columns"]] == [[2000] * 10 + [0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "says"),
+    [
+        (["x0,x1"], 16, "baseline: expected at least 500 rows, to tell drift from chance, got 0"),
+        (["x0,x1", "1,2"], 16, "expected at least 500 rows, to tell drift from chance, got 1"),
+        (["x0,x1", *["1,2"] * 600, "1,old"], 16, "rows.csv, line 602, column 'x1': expected a number, got 'old'"),
+        (["x0", *["1"] * 600], 13, "expected 2 columns, got 1"),
+    ],
+)
+def test_a_baseline_that_is_none(lines: list[str], code: int, says: str, tmp_path: Path, run: Run) -> None:
+    source, data, output = tmp_path / "m.pkl", tmp_path / "rows.csv", tmp_path / "m.apr"
+    source.write_bytes(pickle.dumps(LinearRegression().fit(np.eye(2), [1.0, 2.0])))
+    data.write_text("\n".join(lines))
+    result = run("convert", source, "-o", output, "--trust-pickle", "--baseline", data)
+    assert result.exit_code == code, result.stderr
+    assert says in result.stderr
+    assert not output.exists()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
+from sklearn.ensemble import RandomForestRegressor
 
 import inferir
 from inferir import kernels
@@ -39,6 +42,21 @@ def test_long_tables_are_cut_unless_all_is_asked_for(forest: Case, pipeline: Cas
     assert n_operators > 12
     assert f"operators: {n_operators}, the first 12; --all shows all" in run("inspect", pipeline.apr).stdout
     assert f"operators: {n_operators}\n" in run("inspect", pipeline.apr, "--all").stdout
+
+
+def test_prepared_tables_are_shown_with_their_share(tmp_path: Path, run: Run) -> None:
+    rows = np.random.default_rng(0).standard_normal((400, 3))
+    model = inferir.convert(RandomForestRegressor(8, max_leaf_nodes=60, random_state=0).fit(rows, rows[:, 0]))
+    model.save(tmp_path / "m.apr")
+    result = run("inspect", tmp_path / "m.apr", "--all")
+    file = describe(tmp_path / "m.apr")["file"]
+    assert file["prepared_bytes"] == model.info()["prepared_bytes"] > 0
+    assert f"of tables, {file['prepared_bytes'] / file['bytes']:.0%} of the file" in result.stdout
+    assert "/quantized/step" in result.stdout
+
+
+def test_no_prepared_tables_are_said_so(pipeline: Case, run: Run) -> None:
+    assert "no tables" in run("inspect", pipeline.apr).stdout
 
 
 def test_info_says_what_is_missing_and_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

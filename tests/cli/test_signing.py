@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from inferir.formats.apr import keys
+import inferir
+from inferir.formats.apr import keys, write
 from tests.cli.conftest import Case
+from tests.operators.test_prepared import field_of, symmetric_spec, with_field
 
 Run = Callable[..., Result]
 
@@ -78,3 +80,16 @@ def test_verify_with_the_key_of_somebody_else(forest: Case, tmp_path: Path, run:
         refused = run(*command)
         assert refused.exit_code == 17
         assert "[E007] expected --trusted-key, as the file is signed, got none" in refused.stderr
+
+
+def test_verify_makes_the_tables_again(tmp_path: Path, run: Run) -> None:
+    """Tables that do no harm and say something else than the nodes: only the writer of a file can have made them."""
+    spec, path = symmetric_spec(), tmp_path / "m.apr"
+    write(spec, path)
+    assert run("verify", path).exit_code == 0
+    name, level = field_of(spec, "level")
+    write(with_field(spec, name, level ^ 1), path)
+    assert inferir.load(path).columns
+    result = run("verify", path)
+    assert result.exit_code == 11
+    assert f"[E001] expected tables as the model's nodes make them, got others: {name}" in result.stderr

@@ -26,6 +26,7 @@ import inferir
 from inferir.errors import FormatError, InferirError, InvalidInputError
 from inferir.formats.spec import DTYPES, ModelSpec, OperatorSpec, TensorSpec
 from inferir.operators import OPERATORS
+from inferir.prepare import prepare
 
 CODES = {"u8": "u1", "u16": "u2", "i32": "i4", "u32": "u4", "i64": "i8", "f32": "f4", "f64": "f8"}
 INTEGERS = [0, 1, -1, 2, 3, 7, 31, 32, 127, 128, 255, 256, 1000, 2**15, 2**20, 2**31 - 1, -(2**31), 2**62, -(2**63)]
@@ -50,7 +51,7 @@ VALUES: list[Any] = [
 
 
 def models() -> list[ModelSpec]:
-    """Small models of scikit-learn that use most operators between them."""
+    """Small models of scikit-learn that use most operators between them; forests with and without their tables."""
     from sklearn import preprocessing as pp
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.cluster import KMeans
@@ -101,7 +102,8 @@ def models() -> list[ModelSpec]:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [inferir.convert(estimator.fit(rows, y)).spec for estimator, rows in estimators]
+        specs = [inferir.convert(estimator.fit(rows, y)).spec for estimator, rows in estimators]
+        return [*specs, *(prepare(spec, fewest_nodes=0) for spec in specs[:5])]
 
 
 def _tensor(spec: ModelSpec, rng: random.Random) -> ModelSpec:

@@ -29,8 +29,9 @@ def tables(forest: Mapping[str, Any], width: str, leaf_width: str, backend: str)
     arrays = {name: np.ascontiguousarray(forest[name], dtypes[name]) for name in dtypes if name in forest}
     nodes = [arrays[name] for name in NODES]
     binder: Any = SimpleNamespace(kernel=lambda name: select(backend)[name])
-    found = quantize(binder, nodes, arrays["tree_root"], arrays["tree_target"], arrays["leaf_value"])
-    return None if found is None else {**found._asdict(), "base": forest["base"]}
+    leaf_value = arrays["leaf_value"]
+    found = quantize(binder, nodes, arrays["tree_root"], arrays["tree_target"], leaf_value.shape[1])
+    return None if found is None else {**found.over(leaf_value)._asdict(), "base": forest["base"]}
 
 
 def answer(quantized: Mapping[str, Any], x: Array, width: str, leaf_width: str, few: int) -> Array:

@@ -38,7 +38,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
     rows = rng.random((300, 4))
     labels = np.array(["low", "high"])[(rows[:, 0] + rows[:, 1] > 1).astype(int)]
     forest = RandomForestClassifier(20, max_depth=4, random_state=0).fit(rows, labels)
-    contents = inferir.convert(forest, name="forest", version="3").to_bytes()
+    contents = inferir.convert(forest, name="forest", version="3", prepared=False).to_bytes()
     root = tmp_path_factory.mktemp("lambda")
     root.chmod(0o755)
     made = build(contents, Options(ARCH, "provided.al2023", interpreter=sys.executable))

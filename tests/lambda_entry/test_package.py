@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import stat
@@ -15,10 +17,13 @@ import pytest
 
 from inferir.cli.package import _ARCHITECTURES, _RUNTIMES
 from inferir.errors import BackendError, InvalidInputError, ModelLoadError
+from inferir.formats.apr import to_bytes
+from inferir.formats.prepared import nbytes_of, without_tables
 from inferir.kernels.aot import library, manifest
 from inferir.lambda_entry import package as package_module
 from inferir.lambda_entry.package import ARCHITECTURES, RUNTIMES, Options, build
 from tests.lambda_entry.conftest import ARCH, Packaged
+from tests.operators.test_prepared import arguments, forest_spec
 from tests.patience import PATIENCE_S
 
 TAG = sys.implementation.cache_tag
@@ -119,6 +124,25 @@ def test_where_a_large_model_goes(packaged: Packaged, monkeypatch: pytest.Monkey
     assert not made.layer
     assert b'"sha256"' in made.files["model/remote.json"]
     assert made.notes == ("copy the model to s3://models/a/b.apr",)
+
+
+def test_tables_are_in_a_package_once(tmp_path: Path) -> None:
+    """Beside the plan, as kernels take them, and made by compiled kernels, whether the file had them or not."""
+    spec = forest_spec((60, 60, 60, 60))
+    assert nbytes_of(spec)
+    kept, plain = (build(to_bytes(one), options()).files for one in (spec, without_tables(spec)))
+    assert kept == plain
+    assert kept["model/model.apr"] == to_bytes(without_tables(spec))
+    tiles = arguments(spec)[1]["tile"]
+    assert tiles.size
+    assert tiles.tobytes() in kept["model/arrays"]
+
+
+def test_a_model_in_a_bucket_keeps_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = to_bytes(forest_spec((60, 60)))
+    monkeypatch.setattr(package_module, "LAYER_BYTES", len(contents) - 1)
+    made = build(contents, options(model_url="s3://models/a/b.apr"))
+    assert json.loads(made.files["model/remote.json"])["sha256"] == hashlib.sha256(contents).hexdigest()
 
 
 def test_a_python_goes_into_the_zip_with_its_permissions(packaged: Packaged, tmp_path: Path) -> None:

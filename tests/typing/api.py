@@ -25,6 +25,8 @@ def load_from_anywhere(path: Path, content: bytes) -> None:
 def convert_and_save(estimator: object, path: Path) -> bytes:
     model = convert(estimator, name="m", version="1.2.0", backend="auto", threads=None)
     assert_type(model, Model)
+    model.record_baseline([[1.0]])
+    assert_type(convert(estimator, baseline=np.zeros((500, 1))), Model)
     model.save(path)
     return model.to_bytes()
 

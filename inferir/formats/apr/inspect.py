@@ -11,6 +11,7 @@ from typing import Any
 from inferir.formats.apr import layout, reader
 from inferir.formats.apr.keys import KEY_ID_NBYTES
 from inferir.formats.apr.source import Key, Source, open_source
+from inferir.formats.prepared import nbytes_of
 from inferir.formats.spec import ColumnSpec, ModelSpec, OperatorSpec
 
 __all__ = ["describe"]
@@ -19,9 +20,10 @@ __all__ = ["describe"]
 def describe(source: Source, *, trusted_keys: Iterable[Key] | None = None) -> dict[str, Any]:
     """Header, metadata, operators and tensors of a file, without the tensors' values.
 
-    Offsets are from the start of the file, sizes in bytes, CRC and key id in hex. `signature` is None for an unsigned
-    file; otherwise `verified` says whether `trusted_keys` were given (and then the signature is right: a wrong one is
-    an error). Bytes appear in hex, numbers that JSON lacks as "NaN", "Infinity", "-Infinity".
+    Offsets are from the start of the file, sizes in bytes, CRC and key id in hex; `prepared_bytes` are those of the
+    tables that `convert` made, so that loading need not. `signature` is None for an unsigned file; otherwise `verified`
+    says whether `trusted_keys` were given (and then the signature is right: a wrong one is an error). Bytes appear in
+    hex, numbers that JSON lacks as "NaN", "Infinity", "-Infinity".
 
     Raises as `reader.read`, without SignatureError when no keys are given.
     """
@@ -41,6 +43,7 @@ def describe(source: Source, *, trusted_keys: Iterable[Key] | None = None) -> di
             "bytes": len(view),
             "metadata_bytes": header.metadata_nbytes,
             "payload_bytes": header.payload_nbytes,
+            "prepared_bytes": nbytes_of(model),
             "crc32": f"{crc:08x}",
         },
         "signature": {"key_id": signer.hex(), "verified": trusted_keys is not None} if signer else None,

@@ -14,13 +14,16 @@ import numba
 import numpy as np
 from llvmlite import ir
 
-from inferir.kernels.jit._simd import LINE, instruction
+from inferir.kernels.jit._simd import LINE, instruction, prefetch_at
 from inferir.kernels.jit._tiles import loop, multiply_add, spread
 
 __all__ = ["ROWS", "dot_rows"]
 
 #: Rows that an instruction takes, at most.
 ROWS = 8
+
+#: From what is read to what is asked for: rows of few columns need few operations, and memory would be waited for.
+AHEAD_NBYTES = 2048
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
@@ -59,7 +62,12 @@ def _dot_rows(
 
     whole = b.add(first, b.and_(b.sub(last, first), _number(-lanes.count)))
 
+    def ask_ahead(column: Any) -> None:
+        for begin in begins:
+            prefetch_at(b, address(0, b.add(b.add(begin, column), _number(AHEAD_NBYTES // nbytes))))
+
     def block(column: Any, sums: list[Any]) -> list[Any]:
+        ask_ahead(column)
         by_lane = coefs(column)
         loads = [b.load(vector(0, b.add(begin, column)), align=nbytes) for begin in begins]
         return [multiply_add(b, values, by_lane, total) for values, total in zip(loads, sums, strict=True)]
@@ -68,6 +76,7 @@ def _dot_rows(
     before = b.block
     left = b.sub(last, whole)
     with b.if_then(b.icmp_unsigned("!=", left, _number(0))):
+        ask_ahead(whole)
         by_lane = coefs(whole)
         places = ir.Constant(ir.VectorType(_I64, lanes.count), list(range(lanes.count)))
         inside = b.icmp_unsigned("<", places, spread(b, left, places.type))

@@ -63,6 +63,7 @@ def _loaded(version: ModelVersion, registry: Registry) -> dict[str, Any]:
         "load_seconds": dict(version.stages),
         "kernel_seconds": {"per_call": version.cost.fixed_s, "per_row": version.cost.row_s},
         "batching": version.batcher is not None,
+        "baseline": version.baseline is not None,
         **{key: info[key] for key in ("type", "task", "framework", "created", "backend", "answers", "columns")},
         "classes": info["classes"],
     }

@@ -110,6 +110,8 @@ class DataPlane:
         started_s = monotonic()
         answers = version.model.answers(rows, faces, encoded=True)
         exchange.stages[INFERENCE] = monotonic() - started_s
+        if version.drift is not None:
+            version.drift.sampler.offer(rows)
         return Answers(version, answers)
 
     async def _in_thread(
@@ -131,7 +133,10 @@ class DataPlane:
     async def _batched(self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]) -> Answers:
         version.acquire()
         try:
-            return Answers(version, await version.batcher.submit(exchange, rows, tuple(faces)))
+            answers = Answers(version, await version.batcher.submit(exchange, rows, tuple(faces)))
+            if version.drift is not None:
+                version.drift.sampler.offer(rows)
+            return answers
         finally:
             version.release()
 

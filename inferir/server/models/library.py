@@ -36,7 +36,11 @@ _LINGER_S = 0.1
 
 
 class Library:
-    """Loads, replaces, unloads. `make_batcher` gives a version its batcher, or None where it is faster without."""
+    """Loads, replaces, unloads.
+
+    make_batcher  gives a version its batcher, or None where it is faster without.
+    watch         is told of a version that is about to answer.
+    """
 
     def __init__(
         self,
@@ -44,11 +48,13 @@ class Library:
         registry: Registry,
         observer: Observer,
         make_batcher: Callable[[ModelVersion], Any] = lambda version: None,
+        watch: Callable[[ModelVersion], None] = lambda version: None,
     ) -> None:
         self.settings = settings
         self.registry = registry
         self._observer = observer
         self._make_batcher = make_batcher
+        self._watch = watch
         # One at a time: two loads at once would each see the memory that the other is about to take.
         self._executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="inferir-load")
         self._by_source: dict[str, ModelVersion] = {}
@@ -68,6 +74,7 @@ class Library:
     def commit(self, version: ModelVersion) -> None:
         """Let a prepared version answer."""
         version.batcher = self._make_batcher(version)
+        self._watch(version)
         gone = self.registry.add(version, replaces=self._by_source.get(version.source))
         for old in gone:
             self._forget(old)

@@ -7,6 +7,7 @@ loop, what is worth joining into batches, and what cannot meet a deadline any mo
 
 from __future__ import annotations
 
+import logging
 import mmap
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,15 +16,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferir.errors import SignatureError
+from inferir.errors import InferirError, SignatureError
 from inferir.formats import apr
 from inferir.model import Model
+from inferir.rows import baseline
+from inferir.rows.baseline import ColumnBins
 from inferir.rows.plain import PlainColumns
 from inferir.server.models.registry import Cost, ModelVersion, asked
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.settings import Settings
 
 __all__ = ["DEFAULT_VERSION", "load_version", "measure"]
+
+_log = logging.getLogger("inferir.server")
 
 #: What a model is called that says no version.
 DEFAULT_VERSION = "1"
@@ -71,9 +76,21 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
         cost=cost,
         cost_together=cost_together,
         stages=stages,
+        baseline=_baseline(model, snapshot.source) if settings.metrics and settings.drift_rows_per_s else None,
         info=model.info(),
         loaded_at=time.time(),
     )
+
+
+def _baseline(model: Model, source: str) -> list[ColumnBins] | None:
+    """The bins in the file, if it has any. A model whose baseline cannot be read answers all the same."""
+    if not model.spec.baseline:
+        return None
+    try:
+        return baseline.read(model.spec.baseline, model.columns)
+    except InferirError as error:
+        _log.warning("%s: no drift scores: %s", source, error.message)
+        return None
 
 
 def _plain_ways(

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from inferir.model import Model
+    from inferir.rows.baseline import ColumnBins
     from inferir.rows.plain import PlainColumns
+    from inferir.server.monitoring.drift import Drift
+    from inferir.server.monitoring.truths import Truths
 
 __all__ = ["Cost", "Failure", "ModelVersion", "Registry", "Table", "natural_order"]
 
@@ -59,6 +62,8 @@ class ModelVersion:
     cost           of its prediction, or of what it has in place of one; cost_together: of several faces in one run.
     stages         seconds of read, compile, warm_up.
     batcher        joins its requests, where that is faster; None otherwise.
+    baseline       bins of its columns in the rows of training; None where the file has none.
+    drift, truths  what monitoring keeps of it: None without a baseline, and until the first truth.
     in_use         requests that resolved it and have no answer yet.
     used           of the last request: any number that grows, for eviction.
     loaded_at      seconds since 1970, for people.
@@ -78,6 +83,9 @@ class ModelVersion:
     cost_together: Cost = field(default_factory=Cost)
     stages: Mapping[str, float] = field(default_factory=dict)
     batcher: Any = None
+    baseline: Sequence[ColumnBins] | None = None
+    drift: Drift | None = None
+    truths: Truths | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     in_use: int = 0
     used: int = 0

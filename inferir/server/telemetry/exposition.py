@@ -49,7 +49,10 @@ def add_up(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Lines]:
             family, join = total.setdefault(name, {}), max if FAMILIES[name].largest else add
             for labels, values in lines:
                 held = family.get(tuple(labels))
-                family[tuple(labels)] = values if held is None else list(map(join, held, values))
+                if held is None or len(held) != len(values):  # one worker has a new version, another not yet
+                    family[tuple(labels)] = values
+                else:
+                    family[tuple(labels)] = list(map(join, held, values))
     return total
 
 
@@ -113,7 +116,9 @@ def _metric(family: Family, lines: Lines) -> Metric:
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric = kind(family.name, family.about, labels=family.labels)
     for labels, values in sorted(lines.items()):
-        metric.add_metric(list(labels), values[0])
+        value = values[0] if family.score is None else family.score(values)
+        if value is not None:
+            metric.add_metric(list(labels), value)
     return metric
 
 

@@ -1,7 +1,7 @@
 """Every metric that the server has, with its unit and its labels, in one table.
 
-    model_*     what the platform around a model asks for: model.inference.duration and model.predictions.total, spelled
-                as Prometheus spells them
+    model_*     what the platform around a model asks for: model.inference.duration, model.predictions.total,
+                model.accuracy and model.drift.score, spelled as Prometheus spells them
     http_*      OpenTelemetry's semantic conventions for HTTP servers, spelled alike
     inferir_*   what only this server has
     process_*   of the operating system, named as all Prometheus clients name them
@@ -12,9 +12,11 @@ for; at most MODEL_LIMIT versions, those after them counted as `other`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from inferir.server.monitoring import drift
 
 __all__ = ["BATCH_STAGES", "FAMILIES", "GAUGES", "MODEL_LIMIT", "OTHER", "Family"]
 
@@ -51,6 +53,8 @@ class Family:
 
     bounds   of a histogram's buckets, ascending.
     largest  several processes say the same, or the latest: the largest of them counts, not their sum.
+    score    makes the value of the numbers of a line, those of all processes added up; None where it has none yet.
+             Without, a line is its value. So shares are those of all processes, and not a mean of theirs.
     """
 
     name: str
@@ -59,6 +63,12 @@ class Family:
     labels: tuple[str, ...] = ()
     bounds: Sequence[float] = ()
     largest: bool = False
+    score: Callable[[Sequence[float]], float | None] | None = None
+
+
+def _mean(line: Sequence[float]) -> float | None:
+    """Of a line of how many there are, and their sum."""
+    return line[1] / line[0] if line[0] else None
 
 
 _MODEL = ("model", "version")
@@ -112,6 +122,29 @@ FAMILIES: dict[str, Family] = {
         Family("inferir_model_load_seconds", "histogram", "Time to load a version.", ("stage",), LOAD_S),
         Family("inferir_model_unloads", "counter", "Versions that are gone.", ("model", "reason")),
         Family("inferir_model_bytes", "gauge", "Bytes of a loaded version's tensors.", _MODEL, largest=True),
+        Family(
+            "model_accuracy",
+            "gauge",
+            "Share of predictions that were right, of the last whose truth is known.",
+            _MODEL,
+            score=_mean,
+        ),
+        Family(
+            "model_absolute_error",
+            "gauge",
+            "Mean difference between number and truth, of the last predictions whose truth is known.",
+            _MODEL,
+            score=_mean,
+        ),
+        Family("inferir_truths", "counter", "Predictions whose truth came.", _MODEL),
+        Family(
+            "model_drift_score",
+            "gauge",
+            "Population stability index of a column against the rows of training.",
+            (*_MODEL, "feature"),
+            score=drift.score,
+        ),
+        Family("inferir_drift_rows", "gauge", "Rows that drift scores are of.", _MODEL),
         Family("inferir_log_records_dropped", "counter", "Log records that were not written: the log was too slow."),
     ]
 }

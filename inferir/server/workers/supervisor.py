@@ -115,6 +115,7 @@ class Supervisor:
                 "unload": self._fleet.unload,
                 "alias": self._fleet.alias,
                 "snapshots": self._snapshots,
+                "recall": self._recall,
             }
         )
         await slot.link.connect(ours)
@@ -193,6 +194,15 @@ class Supervisor:
 
         await asyncio.gather(*map(ask, self._slots))
         return [*(slot.told for slot in self._slots if slot.told), {"telemetry": self._gone, "gauges": {}}]
+
+    async def _recall(self, request_id: str) -> Any:
+        """What the worker says that remembers a request; None where none does."""
+        for slot in self._slots:
+            if slot.answers:
+                with contextlib.suppress(LostError):
+                    if found := await slot.link.call("recall", request_id=request_id):
+                        return found
+        return None
 
     # -- the end
 

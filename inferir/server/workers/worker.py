@@ -17,6 +17,7 @@ from inferir.server.app import App
 from inferir.server.models.library import Library
 from inferir.server.models.registry import ModelVersion
 from inferir.server.models.snapshots import Snapshot
+from inferir.server.monitoring.truths import Remembered
 from inferir.server.request.auth import Keys
 from inferir.server.run import configure_logging, run_loop, tls_context
 from inferir.server.settings import Settings
@@ -51,6 +52,7 @@ class _Worker:
                 "alias": self._alias,
                 "least_used": self._least_used,
                 "snapshot": self._snapshot,
+                "recall": self._recall,
                 "listen": self._listen,
                 "release": self._release,
                 "stop": self._stop,
@@ -59,7 +61,14 @@ class _Worker:
         self._stopping = asyncio.Event()
         self._prepared: dict[int, ModelVersion] = {}
         self._gauges: dict[str, float] = {}
-        self._app = App(settings, keys, make_admin=self._make_admin, snapshots=self._snapshots, gauges=self._totals)
+        self._app = App(
+            settings,
+            keys,
+            make_admin=self._make_admin,
+            snapshots=self._snapshots,
+            gauges=self._totals,
+            recall=self._recall_anywhere,
+        )
 
     def _make_admin(self, library: Library) -> _Admin:
         return _Admin(self._link, library)
@@ -107,7 +116,10 @@ class _Worker:
         return [(version.name, version.version) for version in self._app.registry.by_use()]
 
     def _snapshot(self) -> dict[str, Any]:
-        return {"telemetry": self._app.telemetry.snapshot(), "gauges": self._app.gauges()}
+        return {"telemetry": self._app.snapshot(), "gauges": self._app.gauges()}
+
+    def _recall(self, request_id: str) -> Remembered | None:
+        return self._app.monitor.memory.take(request_id)
 
     async def _listen(self, slot: int) -> None:
         """Answer at a socket: our own once everything is loaded, another's while it has no worker."""
@@ -135,6 +147,15 @@ class _Worker:
                 totals[name] = totals.get(name, 0.0) + value
         self._gauges = totals
         return [each["telemetry"] for each in found]
+
+    async def _recall_anywhere(self, request_id: str) -> Remembered | None:
+        """Of this worker, or of the one that answered the request."""
+        found = self._recall(request_id)
+        if found is None:
+            with contextlib.suppress(LostError):
+                told = await self._link.call("recall", request_id=request_id)
+                found = None if told is None else Remembered(*told)
+        return found
 
     def _totals(self) -> dict[str, float]:
         """Gauges of all workers, as `_snapshots` found them last."""

@@ -29,6 +29,7 @@ def test_linear() -> None:
             "bytes": 404,
             "metadata_bytes": 304,
             "payload_bytes": 64,
+            "prepared_bytes": 0,
             "crc32": f"{zlib.crc32(data[:-4]):08x}",
         },
         "signature": None,

@@ -211,6 +211,37 @@ class TestLabels:
             assert not family.name.endswith("_total")
 
 
+def test_scores_are_made_of_sums() -> None:
+    """Each worker saw half of the bins: the mean of their scores would be far off."""
+    reference = [100.0] * 10
+    lines = [[1.0, *reference, *[80.0 * (k % 2 == worker) for k in range(10)]] for worker in (0, 1)]
+    labels = ["a", "1", "x"]
+    snapshots = [{"metrics": {"model_drift_score": [(labels, line)]}, "process": {}} for line in lines]
+    found = samples(create(Settings()).render(snapshots, {}, "")[0])
+    assert found["model_drift_score", (("feature", "x"), ("model", "a"), ("version", "1"))] == pytest.approx(
+        0, abs=1e-9
+    )
+    kept = remains(snapshots)
+    assert kept["metrics"] == {}, "a window of a worker that is gone would never end"
+
+
+def test_a_score_that_is_none_yet_is_no_sample() -> None:
+    snapshot = {
+        "metrics": {"model_drift_score": [(["a", "1", "x"], [1.0, 500.0, 0.0, 3.0, 0.0])], "model_accuracy": []},
+        "process": {},
+    }
+    text = create(Settings()).render([snapshot], {}, "")[0]
+    assert b"model_drift_score{" not in text
+    assert not [name for name, _ in samples(text) if name.startswith("model_")]
+
+
+def test_workers_with_two_versions_of_one_name_for_a_moment() -> None:
+    """Their bins are not the same: the numbers of one of them count, never a mixture."""
+    old, new = [1.0, 500.0, 500.0, 9.0, 9.0], [1.0, 300.0, 300.0, 400.0, 0.0, 1.0, 2.0]
+    snapshots = [{"metrics": {"model_drift_score": [(["a", "1", "x"], line)]}} for line in (old, new)]
+    assert add_up(snapshots)["model_drift_score"]["a", "1", "x"] in (old, new)
+
+
 def test_counters_of_one_worker_alone_are_kept() -> None:
     one = {"metrics": {"model_predictions": [(["a", "1"], [2.0])]}}
     two = {"metrics": {"model_predictions": [(["a", "1"], [3.0]), (["b", "1"], [1.0])]}}
