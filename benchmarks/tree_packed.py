@@ -4,50 +4,71 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import COLUMNS, DTYPES, SAME_ANSWER_ROWS, Array, Case, Given, KernelBenchmark
+from benchmarks.common import COLUMNS, SAME_ANSWER_ROWS, Case, Given, KernelBenchmark
 from benchmarks.specs import grown_forest
 from inferir.kernels import select
 from inferir.kernels.signatures import BLOCK_ROWS, Signature
+from inferir.operators._packer import pack
+from inferir.operators._quantizer import SLOTS_NBYTES
+
+_NODES = ("split_index", "threshold", "left_child", "node_flags")
+_NO_SETS = (np.zeros(1, np.int32), np.zeros(0, np.uint32))
 
 
 @cache
-def packing(width: str, values: int) -> dict[str, Array]:
-    """Arguments of pack_forest by name: a forest of 100 trees of 2,000 leaves, and what is written, packed."""
-    forest = grown_forest(100, 2000, compare=width, values=values).tensors(np.zeros(values))
-    n_nodes, n_trees = len(forest["left_child"]), len(forest["tree_root"])
-    words = 2 * DTYPES[width]().itemsize // 4
-    arguments = {name: forest[name] for name in ("split_index", "threshold", "left_child", "node_flags", "tree_root")}
-    arguments |= {name: np.empty(n_nodes, np.int32) for name in ("size", "below", "place")}
-    arguments |= {"slot": np.empty(4 * COLUMNS, np.int32), "node": np.zeros(words * (n_nodes + n_trees), np.int32)}
-    arguments |= {"packed_root": np.empty(n_trees, np.int32), "out": np.empty(2, np.int64)}
-    select("jit")[f"pack_forest_{width}"](*arguments.values())
-    return {**forest, **arguments}
+def _arrays(width: str, leaf_width: str, values: int) -> Given:
+    """Arguments of forest_packed by name, of 100 trees of 2,000 leaves, and those that `pack` gave other kernels."""
+    forest = grown_forest(100, 2000, compare=width, accumulate=leaf_width, values=values).tensors(np.zeros(values))
+    calls: dict[str, list[Any]] = {}
+
+    def kernel(name: str) -> Any:
+        def call(*arguments: Any) -> None:
+            select("jit")[name](*arguments)
+            calls[name.removesuffix(f"_{width}")] = list(arguments)
+
+        return call
+
+    binder: Any = SimpleNamespace(kernel=kernel)
+    packed = pack(binder, [*(forest[name] for name in _NODES), *_NO_SETS], forest["tree_root"], COLUMNS)
+    assert packed is not None
+    slots = {"slot_column": packed.slots // 4, "slot_flags": packed.slots % 4}
+    tops = {name: getattr(packed.tops, name) for name in ("tree", "tile", "op")}
+    tops |= {name: getattr(packed.tops.codes, name) for name in ("group", "cuts", "plane")}
+    own = {"node": packed.node, "packed_root": packed.packed_root, "shift": packed.shift}
+    entry = {"entry": packed.tops.leaf_row[:, None]}
+    rows = packed.n_blocks * BLOCK_ROWS
+    lengths = {"h": packed.n_blocks * packed.tops.codes_nbytes, "z": rows * len(packed.slots), "y": rows}
+    return {**forest, **own, **slots, **tops, **entry, "lengths": lengths, "calls": calls}
 
 
 @dataclass(frozen=True)
 class Packed(Case):
-    """A kernel over a packed forest: nodes take as many words as the rows' width has them take."""
+    """A kernel over a packed forest, or what the operator asks of it while it packs one."""
 
     values: int = 1
+    few: int = 0
 
     def arguments(self, signature: Signature, rows: int) -> list[Any]:
-        packed = packing(next(a.dtype for a in signature.arguments if a.name in ("x", "threshold")), self.values)
-        slots = np.flatnonzero(packed["slot"] >= 0)
-        given: Given = {name: value for name, value in packed.items() if name != "out"}
-        given = {**given, "slot_column": slots // 4, "slot_flags": slots % 4, "shift": int(packed["out"][1])}
-        return Case(given, {"b": BLOCK_ROWS}).arguments(signature, rows)
+        dtypes = {a.name: a.dtype for a in signature.arguments}
+        width, leaf_width = dtypes.get("x", dtypes.get("threshold", "f32")), dtypes.get("leaf_value", "f64")
+        given = {**_arrays(width, leaf_width, self.values), "few": self.few}
+        if signature.body in given["calls"]:
+            return list(given["calls"][signature.body])
+        lengths = {"b": BLOCK_ROWS, "f": SLOTS_NBYTES, **given["lengths"]}
+        return Case(given, lengths).arguments(signature, rows)
 
 
 class TreePacked(
     KernelBenchmark,
     cases={
         "forest_packed/100_2000_leaves": Packed(reference_rows=SAME_ANSWER_ROWS),
+        "forest_packed/100_2000_leaves_walked": Packed(reference_rows=SAME_ANSWER_ROWS, few=10_000),
         "forest_packed/100_2000_leaves_2_values": Packed(reference_rows=SAME_ANSWER_ROWS, values=2),
-        "pack_forest/200000_leaves": Packed(),
     },
 ):
     """Kernels of `kernels.tree_packed`."""

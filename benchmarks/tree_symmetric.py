@@ -9,7 +9,7 @@ from benchmarks.common import SAME_ANSWER_ROWS, Case, KernelBenchmark
 from benchmarks.specs import symmetric_trees
 from benchmarks.tree import missing_rows
 from inferir.kernels.signatures import BLOCK_ROWS, Signature
-from inferir.operators._quantizer import NUMBERS_NBYTES, quantize_symmetric
+from inferir.operators._quantizer import NUMBERS_NBYTES, quantize_symmetric, room_for_leaves
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class Symmetric(Case):
         trees = symmetric_trees(100, 6)
         tables = quantize_symmetric(trees["split_index"], trees["threshold"], trees["nan_right"])
         assert tables is not None
-        given = {**trees, **tables._asdict(), "scale": 1.0, "few": self.few, "x": missing_rows}
+        leaf = room_for_leaves(len(trees["leaf_value"]), trees["leaf_value"])
+        leaf[: len(trees["leaf_value"])] = trees["leaf_value"]
+        given = {**trees, **tables._asdict(), "leaf_value": leaf, "scale": 1.0, "few": self.few, "x": missing_rows}
         lengths = {"b": BLOCK_ROWS, "s": tables.codes_nbytes, "f": NUMBERS_NBYTES}
         return Case(given, lengths).arguments(signature, rows)
 

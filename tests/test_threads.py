@@ -152,6 +152,7 @@ def test_nothing_of_a_piece_of_work_is_kept() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # that is what is tested
 def test_a_forked_child_has_helpers_of_its_own() -> None:
     threads, done = Threads(2), list[int]()
     threads.share(done.append, 2)

@@ -43,6 +43,7 @@ holds for them. All others give the same bits everywhere ([numerics](../explanat
 _TITLES = {
     "tree": "Forests",
     "tree_packed": "Packed forests",
+    "tree_packer": "Arrays of packed forests",
     "tree_quantized": "Quantised forests",
     "tree_quantizer": "Tables of quantised forests",
     "tree_symmetric": "Quantised symmetric trees",

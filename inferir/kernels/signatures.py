@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 
 #: Rows that pass through a tree together when it is explained: their factors for a path stay in the cache.
 SHAP_BLOCK_ROWS = 64
@@ -47,10 +47,15 @@ _FAMILIES = {
     """,
     "tree_packed": """
         forest_packed: x X[n,d], slot_column i32[s], slot_flags u8[s], node i32[q], packed_root i32[t], \
-            leaf_value L[l,v], tree_target i32[t], base L[k], shift i64, values X[b,s], position u32[b], lane u32[b], \
-            reached u32[b], out L[n,k]
+            group i32[g,9], cuts X[c,16], plane i32[p,2], tree i32[e,8], tile i32[a,9], op i32[o,3], entry i32[r,1], \
+            leaf_value L[l,v], tree_target i32[t], base L[k], shift i64, few i64, values X[z], position u32[b], \
+            lane u32[b], reached u32[b], rank i32[b], codes u8[h], slots u8[f], sums L[k,y], out L[n,k]
+    """,
+    "tree_packer": """
         pack_forest: split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], tree_root i32[t], \
             size i32[m], below i32[m], place i32[m], slot i32[s], node i32[q], packed_root i32[t], out i64[2]
+        cut_forest: left_child i32[m], tree_root i32[t], place i32[m], most i64, height i32[m], owner i32[m], \
+            number i32[m], count i32[t,64], kept i32[m], top_left_child i32[m], top_root i32[t], out i64[2]
     """,
     "tree_quantized": """
         forest_quantized: x X[n,d], group i32[g,9], cuts X[c,16], plane i32[p,2], sets i32[h,4], answer u8[w], \

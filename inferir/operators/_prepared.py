@@ -215,6 +215,7 @@ def _checked_trees(expect: Expect, found: Mapping[str, Array], target: Array, n_
     ):
         expect(_one_after_the_other(begins, end, least), f"{name} of trees one after the other, to {end}")
     expect(columns[0, -1] == len(found["tile"]) and columns[1, -1] == found["op"].shape[1], "no other tiles and ops")
+    expect(columns[2, -1] == n_leaves, f"no other leaves than {n_leaves}")
     _, _, begins, targets, slots, together, steps, levels = columns[:, :-1]
     leaves = np.diff(begins, append=n_leaves)
     expect((leaves <= 256).all(), "at most 256 leaves a tree")

@@ -12,8 +12,8 @@ from inferir.operators._binder import Array, Binder
 
 __all__ = [
     "LAST_CODE", "MORE_CODES", "MOST_ANSWERS", "MOST_LEVELS", "MOST_PLANES", "NEVER", "NUMBERS_NBYTES", "N_SLOTS",
-    "PIVOTS", "SLOTS_NBYTES", "WALKED_TREES", "Codes", "Quantized", "Symmetric", "Tables", "evaluated", "from_line",
-    "quantize", "quantize_symmetric",
+    "PIVOTS", "SLOTS_NBYTES", "WALKED_TREES", "WIDTHS", "Codes", "Quantized", "Symmetric", "Tables", "evaluated",
+    "from_line", "quantize", "quantize_symmetric", "room_for_leaves",
 ]  # fmt: skip
 
 _DEFAULT_LEFT, _ZERO_MISSING, _CATEGORICAL = 1, 2, 4
@@ -113,10 +113,14 @@ class Tables(NamedTuple):
     step: Array
     step_leaf: Array
 
+    @property
+    def codes_nbytes(self) -> int:
+        return _codes_nbytes(self.codes.n_planes)
+
     def over(self, leaf_value: Array) -> Quantized:
-        """With the leaves' values, and zeros behind the last ones: any byte is then the number of a leaf."""
+        """With the leaves' values, for which any byte is the number of a leaf."""
         n_leaves = len(self.leaf_row)
-        leaf = from_line((n_leaves + _MOST_LEAVES - 1, leaf_value.shape[1]), leaf_value.dtype)
+        leaf = room_for_leaves(n_leaves, leaf_value)
         leaf_value.take(self.leaf_row, axis=0, out=leaf[:n_leaves], mode="clip")  # else NumPy copies it twice
         return Quantized(*self.codes, self.tree, self.tile, self.op, leaf, self.step, self.step_leaf)
 
@@ -155,6 +159,11 @@ def from_line(shape: tuple[int, ...], dtype: Any) -> Array:
     return aligned
 
 
+def room_for_leaves(n_leaves: int, leaf_value: Array) -> Array:
+    """Zeros for so many leaves like these, and for 255 behind them: 256 can be read from the first of any tree on."""
+    return from_line((n_leaves + _MOST_LEAVES - 1, leaf_value.shape[1]), leaf_value.dtype)
+
+
 def evaluated(tree_target: Array, n_values: int) -> Array:
     """The order in which trees are evaluated: those that share no output may change places."""
     return np.argsort(tree_target, kind="stable") if n_values == 1 else np.arange(len(tree_target))
@@ -175,7 +184,7 @@ def quantize(b: Binder, nodes: Sequence[Array], tree_root: Array, tree_target: A
     if not 0 < len(plane) + len(asked) <= MOST_PLANES or n_answers > MOST_ANSWERS or group.shape[1] > 4 + MOST_LEVELS:
         return None
     answer = np.zeros((1, n_answers), np.uint8)
-    b.kernel(f"category_answers_{_WIDTHS[threshold.itemsize]}")(
+    b.kernel(f"category_answers_{WIDTHS[threshold.itemsize]}")(
         _i32(asked), _i32(counts), threshold, left_child, *nodes[3:], _i32(begins), answer
     )
     order = evaluated(tree_target, n_values)
@@ -197,7 +206,7 @@ def quantize_symmetric(split_index: Array, threshold: Array, nan_right: Array) -
     return Symmetric(group, cuts, plane, no_sets, np.zeros(0, np.uint8), _i32(level))
 
 
-_WIDTHS = {4: "f32", 8: "f64"}
+WIDTHS = {4: "f32", 8: "f64"}
 
 
 def _i32(values: Any) -> Array:

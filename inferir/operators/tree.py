@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.operators import _prepared
 from inferir.operators._binder import Array, Binder, Value
-from inferir.operators._quantizer import NUMBERS_NBYTES, SLOTS_NBYTES, WALKED_TREES, Quantized, Symmetric, from_line
+from inferir.operators._packer import FEW_PACKED_ROWS, Packed, pack
+from inferir.operators._quantizer import (
+    NUMBERS_NBYTES,
+    SLOTS_NBYTES,
+    WALKED_TREES,
+    Quantized,
+    Symmetric,
+    room_for_leaves,
+)
 from inferir.program import BLOCK, ROWS
 
 _DEFAULT_LEFT = 1
-
-#: Nodes of a tree, on average, from which on its walk is long enough for packing to pay.
-_FEWEST_PACKED_NODES = 511
-
-#: Packing takes about 20 ns a node: of more nodes than this, a model would be long in loading.
-_MOST_PACKED_NODES = 1 << 22
 
 #: The leaf's number is a byte.
 _MOST_QUANTIZED_LEVELS = 8
@@ -30,15 +32,6 @@ _RULES = (
     "expected a leaf number within leaf_value",
     "expected tree_root within the nodes",
 )
-
-
-class _Packed(NamedTuple):
-    """`slots` are 4 * column + flags; `shift` is how many bits of a link are the slot."""
-
-    slots: Array
-    node: Array
-    packed_root: Array
-    shift: int
 
 
 def nodes_of(b: Binder, x: Value, n_leaves: int) -> tuple[list[Array], Array, int]:
@@ -94,31 +87,18 @@ def _quantized(b: Binder, x: Value, tables: Quantized, base: Array, leaf: str) -
     )  # fmt: skip
 
 
-def _packed(b: Binder, x: Value, packed: _Packed, leaf_value: Array, target: Array, base: Array, leaf: str) -> Value:
-    slots, node, packed_root, shift = packed
+def _packed(b: Binder, x: Value, packed: Packed, leaf_value: Array, target: Array, base: Array, leaf: str) -> Value:
+    slots, node, packed_root, tops, shift = packed
+    rows = packed.n_blocks * BLOCK_ROWS
     lanes = [b.scratch("u32", BLOCK_ROWS) for _ in range(3)]
-    values = b.scratch(x.dtype, BLOCK_ROWS, len(slots))
+    values, rank = b.scratch(x.dtype, rows * len(slots)), b.scratch("i32", BLOCK_ROWS)
+    codes, numbers = b.scratch("u8", packed.n_blocks * tops.codes_nbytes), b.scratch("u8", SLOTS_NBYTES)
     return b.call(
         f"forest_packed_{x.dtype}_{leaf}", x, slots // 4, (slots % 4).astype(np.uint8), node, packed_root,
-        leaf_value, target, base, shift, values, *lanes, width=len(base), dtype=leaf,
+        *tops.codes[:3], tops.tree, tops.tile, tops.op, tops.leaf_row[:, None], leaf_value, target,
+        base, shift, FEW_PACKED_ROWS, values, *lanes, rank, codes, numbers, b.scratch(leaf, len(base), rows),
+        width=len(base), dtype=leaf,
     )  # fmt: skip
-
-
-def _pack(b: Binder, x: Value, nodes: list[Array], tree_root: Array) -> _Packed | None:
-    """What `kernels.jit.tree_packed` makes of a forest, or None where it cannot, or where it would take long."""
-    split_index, threshold, left_child, node_flags, *_ = nodes
-    n_nodes, n_trees = len(left_child), len(tree_root)
-    if not _FEWEST_PACKED_NODES * n_trees < n_nodes <= _MOST_PACKED_NODES:
-        return None
-    words = 2 * threshold.itemsize // 4
-    size, below, place = (np.empty(n_nodes, np.int32) for _ in range(3))
-    slot, node = np.empty(4 * x.width, np.int32), from_line((words * (n_nodes + n_trees),), np.int32)
-    packed_root, found = np.empty(n_trees, np.int32), np.empty(2, np.int64)
-    given = split_index, threshold, left_child, node_flags, tree_root
-    b.kernel(f"pack_forest_{x.dtype}")(*given, size, below, place, slot, node, packed_root, found)
-    if found[0] <= 0:
-        return None
-    return _Packed(np.flatnonzero(slot >= 0).astype(np.int32), node, packed_root, int(found[1]))
 
 
 def forest(b: Binder) -> Value:
@@ -138,7 +118,7 @@ def forest(b: Binder) -> Value:
     tables = _prepared.quantized(b, nodes, tree_root, target, leaf_value, x.width)
     if tables is not None:
         return _quantized(b, x, tables.over(leaf_value), base, leaf)
-    packed = _pack(b, x, nodes, tree_root)
+    packed = pack(b, nodes, tree_root, x.width)
     if packed is not None:
         return _packed(b, x, packed, leaf_value, target, base, leaf)
     return b.call(
@@ -194,13 +174,22 @@ def oblivious(b: Binder) -> Value:
     return b.call("oblivious", x, *constants, *block, width=len(base), dtype="f64")
 
 
-def _symmetric(b: Binder, x: Value, tables: Symmetric, split_begin: Array, *trees: Any) -> Value:
-    n_outputs = trees[1].shape[1]
+def _symmetric(
+    b: Binder,
+    x: Value,
+    tables: Symmetric,
+    split_begin: Array,
+    leaf_begin: Array,
+    leaf_value: Array,
+    *base_and_scale: Any,
+) -> Value:
+    n_outputs, leaf = leaf_value.shape[1], room_for_leaves(len(leaf_value), leaf_value)
+    leaf[: len(leaf_value)] = leaf_value
     codes, numbers = b.scratch("u8", tables.codes_nbytes), b.scratch("u8", NUMBERS_NBYTES)
     rank, sums = b.scratch("i32", BLOCK_ROWS), b.scratch("f64", n_outputs, BLOCK_ROWS)
     return b.call(
-        "oblivious_quantized", x, *tables, split_begin, *trees, tables.few_rows(len(split_begin) - 1), rank, codes,
-        numbers, sums, width=n_outputs, dtype="f64",
+        "oblivious_quantized", x, *tables, split_begin, leaf_begin, leaf, *base_and_scale,
+        tables.few_rows(len(split_begin) - 1), rank, codes, numbers, sums, width=n_outputs, dtype="f64",
     )  # fmt: skip
 
 

@@ -37,10 +37,10 @@ DTYPES = {
 }
 
 #: What kernels write; all else they only read, or scribble on.
-WRITTEN = ("out", "index", "problem", "slot", "node", "packed_root")
+WRITTEN = ("out", "index", "problem", "slot", "node", "packed_root", "place", "kept", "top_left_child", "top_root")
 SCRATCH = (
     *("position", "columns", "order", "similarity", "pairwise", "matrix", "step"),
-    *("size", "below", "place", "values", "lane", "reached"),
+    *("size", "below", "values", "lane", "reached", "owner", "count"),
     *("totals", "sums", "centered", "narrow", "square", "limit", "least", "second"),
     *("rank", "codes", "slots", "numbers", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules

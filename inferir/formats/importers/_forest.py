@@ -65,6 +65,25 @@ def narrowed(cover: Array) -> Array:
     return narrow if np.array_equal(narrow, cover) else cover.astype(np.float64)
 
 
+def shared_leaves(left_child: Array, leaf_value: Array) -> tuple[Array, Array]:
+    """`left_child` and `leaf_value` of the same forest, in which leaves of equal bits share a row; unchanged where this
+    would spare fewer than half of the rows. Trees grown to the end have but one row for each class."""
+    bits = leaf_value.view(np.dtype((np.void, leaf_value.strides[0])))[:, 0] if leaf_value.size else leaf_value
+    sample = bits[:: max(1, len(bits) // _SAMPLE)]
+    if len(bits) < _SAMPLE or 2 * len(np.unique(sample)) > len(sample):
+        return left_child, leaf_value
+    _, first, row = np.unique(bits, return_index=True, return_inverse=True)
+    if 2 * len(first) > len(bits):
+        return left_child, leaf_value
+    shared = left_child.copy()
+    shared[left_child < 0] = ~row[~left_child[left_child < 0]].astype(np.int32)
+    return shared, leaf_value[first]
+
+
+#: Leaves that are looked at first, to see whether many are equal; of fewer, each keeps its row.
+_SAMPLE = 1024
+
+
 @dataclass
 class Forest:
     """Collects trees. `compare` and `accumulate` are "f32" or "f64"."""
@@ -109,12 +128,15 @@ class Forest:
             n_nodes, n_leaves = n_nodes + len(order), n_leaves + leaves
         if n_nodes > np.iinfo(np.int32).max:
             raise OverflowError(f"{n_nodes} nodes; a forest holds at most {np.iinfo(np.int32).max}")
+        left_child = np.concatenate(parts["left_child"] or [np.zeros(0)]).astype(np.int32)
+        leaf_value = np.concatenate(parts["leaf"] or [np.zeros((0, 1))]).astype(accumulate)
+        left_child, leaf_value = shared_leaves(left_child, leaf_value)
         tensors = {
             "split_index": np.concatenate(parts["split_index"] or [np.zeros(0)]).astype(np.int32),
             "threshold": np.concatenate(parts["threshold"] or [np.zeros(0)]).astype(compare),
-            "left_child": np.concatenate(parts["left_child"] or [np.zeros(0)]).astype(np.int32),
+            "left_child": left_child,
             "node_flags": np.concatenate(parts["node_flags"] or [np.zeros(0)]).astype(np.uint8),
-            "leaf_value": np.concatenate(parts["leaf"] or [np.zeros((0, 1))]).astype(accumulate),
+            "leaf_value": leaf_value,
             "tree_root": np.array(roots, np.int32),
             "tree_depth": np.array(depths, np.int32),
             "tree_target": np.array([tree.target for tree in self.trees], np.int32),

@@ -16,6 +16,7 @@ import llvmlite.binding as llvm
 
 from inferir.kernels.aot.abi import ELF_EXPORTS, EXPORTS, exports, without_target
 from inferir.kernels.aot.targets import LIBC, TARGETS, Target
+from inferir.kernels.jit._leaves import PERMUTES
 
 __all__ = ["emit", "link"]
 
@@ -34,6 +35,7 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
     number = "inferir_registers_nbytes"
     module.link_in(llvm.parse_assembly(f"@{number} = constant i64 {target.registers_nbytes}"))
     module.get_global_variable(number).linkage = "internal"
+    module.link_in(llvm.parse_assembly(_permutes(target)))
     for function in module.functions:
         if not function.is_declaration and function.name not in exported:
             function.linkage = "internal"
@@ -43,6 +45,21 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return bytes(machine.emit_object(module))
+
+
+def _permutes(target: Target) -> str:
+    """Definitions of `_leaves.PERMUTES`. Where there is no such instruction, their calls are in code that is never
+    reached (`_leaves.most_in_registers`), and go with it."""
+    definitions = []
+    for lanes, (ours, theirs) in PERMUTES.items():
+        floats, numbers = f"<{lanes} x {('double', 'float')[lanes == 16]}>", f"<{lanes} x i{512 // lanes}>"
+        arguments = f"{floats} %low, {numbers} %number, {floats} %high"
+        body = f"ret {floats} %low"
+        if target.registers_nbytes >= 2048:
+            definitions.append(f"declare {floats} @{theirs}({floats}, {numbers}, {floats})")
+            body = f"%taken = call {floats} @{theirs}({arguments}) ret {floats} %taken"
+        definitions.append(f"define {floats} @{ours}({arguments}) alwaysinline {{ {body} }}")
+    return "\n".join(definitions)
 
 
 def link(target: Target, code: bytes, out: Path) -> None:

@@ -21,6 +21,7 @@ from numba.core.compiler import Flags, compile_extra
 
 from inferir.kernels.aot.abi import function_name, thunk, without_target
 from inferir.kernels.jit._compile import numba_types
+from inferir.kernels.jit._leaves import PERMUTES
 from inferir.kernels.signatures import KERNELS, Signature
 
 __all__ = ["lower"]
@@ -44,7 +45,8 @@ _INSTRUCTIONS = {
 
 #: Numba links each function for this machine as well, and so wants to find what only the last link knows.
 _PLACE = ctypes.c_int64()
-llvm.add_symbol("inferir_registers_nbytes", ctypes.addressof(_PLACE))
+for _name in ("inferir_registers_nbytes", *(ours for ours, _ in PERMUTES.values())):
+    llvm.add_symbol(_name, ctypes.addressof(_PLACE))
 
 
 def lower(signature: Signature) -> llvm.ModuleRef:

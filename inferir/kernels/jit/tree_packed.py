@@ -1,188 +1,248 @@
-"""Forests of large trees, packed: a node is one place in memory, and what a row asks of it is one comparison.
+"""Forests of large trees: the top of a tree is evaluated in bytes, and walks go on from there over packed nodes.
 
-`pack_forest` makes two arrays of a forest's (`tree.py`), when a model is bound. A row is spread over slots first, one
+`tree_packer` makes the arrays of a forest's (`tree.py`), when a model is bound. A row is spread over slots first, one
 for each column and way to treat a missing value: there -inf stands for a missing value that goes left, +inf for one
 that goes right. So every node asks `value > threshold` of one slot, whatever its flags.
 
 A node is words of 32 bits, 2 of them for float32 thresholds, 4 for float64:
 
     threshold   one word or two. In a leaf it is a NaN, above which nothing is, with the leaf's number in its low bits
-    link        slot, in the low bits, and above them how far behind the node its left child is; in a leaf 0
+    link        8 * slot, in the low bits, and above them how far behind the node its left child is; in a leaf 0
     (unused)
 
 The right child follows the left one. Behind the two lies all that is below the one with more nodes, then the rest: a
 walk that takes the likely turn finds its next node in the same cache line more often than not.
 
-Many walks go on in lockstep, of one row through all trees or of many rows through one, and each asks for its next node
-ahead of time: a walk alone would wait for memory at every level. Walks that have arrived are taken out every few steps.
+Batches. The highest 255 nodes of each tree, the top, are a quantised tree (`tree_quantized.py`), whose leaves are
+numbers of packed nodes. It is evaluated for 64 rows at a time, at the cost of two or three levels of a walk, and saves
+eight to ten. From there eight rows walk in lockstep, their positions in registers, until all are in a leaf.
+
+Few rows walk all the way, one by one, through all trees at once: so many walks go on in lockstep, and each asks for its
+next node ahead of time, where a walk alone would wait for memory at every level. Walks that have arrived are taken out
+every few steps.
+
+Values of eight rows lie side by side, slot after slot, so that a walk finds its own without a multiplication.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from inferir.kernels.jit._compile import kernel, scalar
-from inferir.kernels.jit._simd import prefetch, read, words_of, write
-from inferir.kernels.jit.tree import CATEGORICAL, DEFAULT_LEFT, ZERO_MISSING, ZERO_THRESHOLD
+from inferir.kernels.jit._compile import apart, kernel, scalar
+from inferir.kernels.jit._simd import prefetch, read, skip_to_line, words_of
+from inferir.kernels.jit.tree import DEFAULT_LEFT, ZERO_MISSING, ZERO_THRESHOLD
+from inferir.kernels.jit.tree_packer import LANE_BITS, LEAF_BITS
+from inferir.kernels.jit.tree_quantized import BLOCK, encode_numbers, evaluate_tree
 
-#: Leaves are numbered in the bits that a float32 NaN has to spare.
-LEAF_BITS = 22
+#: Rows that walk in lockstep, from the top of a tree.
+LANES = 8
 
-#: Steps between two looks at which walks have arrived.
-_STEPS = 3
-
-#: Fewer rows than this are walked one by one, through all trees at once: forests of benchmarks/parity_speed.py say so.
-_FEW_ROWS = 48
-
-
-@scalar
-def _subtree_sizes(left_child, size):
-    """Number of nodes at and below each node, at most 2**30: nodes can be shared in a forest that is not one."""
-    for back in range(np.uint64(left_child.shape[0])):
-        node = np.uint64(left_child.shape[0]) - np.uint64(1) - back
-        child = left_child[node]
-        total = np.int64(1)
-        if child >= 0:
-            total += np.int64(size[np.uint32(child)]) + np.int64(size[np.uint32(child + 1)])
-        size[node] = min(total, np.int64(1 << 30))
+#: Steps between two looks at which walks have arrived: of one row, and of eight from the top on, after the first few.
+_STEPS, _UNASKED_LEVELS, _LEVELS = 3, 4, 2
 
 
 @scalar
-def _bits(number):
-    """How many bits `number` takes."""
-    bits = np.int64(0)
-    while number >> bits:
-        bits += 1
-    return bits
-
-
-@scalar
-def _number_slots(split_index, left_child, node_flags, slot):
-    """Slot of each column and flags, in order; -1 where no node asks. Returns how many, or -1 for a node of sets."""
-    for i in range(np.uint64(slot.shape[0])):
-        slot[i] = -1
-    for node in range(np.uint64(left_child.shape[0])):
-        if left_child[node] >= 0:
-            flags = np.uint32(node_flags[node])
-            if flags & CATEGORICAL:
-                return np.int64(-1)
-            slot[4 * np.uint64(split_index[node]) + np.uint64(flags & 3)] = 0
-    n_slots = np.int64(0)
-    for i in range(np.uint64(slot.shape[0])):
-        if slot[i] == 0:
-            slot[i] = n_slots
-            n_slots += 1
-    return n_slots
-
-
-@kernel
-def pack_forest(
-    split_index, threshold, left_child, node_flags, tree_root, size, below, place, slot, node, packed_root, out
-):
-    """Fill `node` and `packed_root` from a forest's arrays. out = (number of slots, bits of a link that are the slot).
-
-    slot[4 * column + flags] is the slot of that column and of DEFAULT_LEFT and ZERO_MISSING, or -1. out[0] is -1 for a
-    forest that cannot be packed: it has sets of categories, nodes with two parents, a node of threshold +inf whose
-    missing values go right, or too many leaves or too long links.
-    """
-    out[0], out[1] = -1, 0
-    n_nodes, n_trees = left_child.shape[0], tree_root.shape[0]
-    link_at = words_of(threshold)
-    n_slots = _number_slots(split_index, left_child, node_flags, slot)
-    if n_slots < 0:
-        return
-    shift = _bits(max(n_slots - 1, 0))
-    _subtree_sizes(left_child, size)
-    free = np.int64(0)
-    for i in range(np.uint64(n_nodes)):
-        place[i] = -1
-    for t in range(np.uint64(n_trees)):
-        root = np.uint32(tree_root[t])
-        if place[root] >= 0 or free + size[root] + 1 > n_nodes + n_trees:
-            return
-        place[root], below[root], packed_root[t] = free, free + 2, free
-        free += size[root] + 1
-    for i in range(np.uint64(n_nodes)):
-        if place[i] < 0:
-            continue
-        child, at = left_child[i], np.uint64(place[i]) * np.uint64(2) * link_at
-        if child < 0:
-            leaf = ~child
-            node[at + np.uint64(2) * link_at - np.uint64(1)] = 0
-            if leaf >> LEAF_BITS:
-                return
-            node[at], node[at + np.uint64(1)] = leaf, np.int32(0x7FF80000)
-            if link_at == np.uint64(1):
-                node[at] = np.int32(0x7FC00000) | leaf
-            node[at + link_at] = 0
-            continue
-        left, right, next_place = np.uint32(child), np.uint32(child + 1), below[i]
-        value, flags = threshold[i], np.uint32(node_flags[i])
-        if place[left] >= 0 or place[right] >= 0 or not (value < np.inf or flags & DEFAULT_LEFT):
-            return
-        place[left], place[right] = next_place, next_place + 1
-        if size[left] >= size[right]:
-            below[left], below[right] = next_place + 2, next_place + 1 + size[left]
-        else:
-            below[left], below[right] = next_place + 1 + size[right], next_place + 2
-        distance = np.int64(next_place) - np.int64(place[i])
-        if distance >> (32 - shift):
-            return
-        column_slot = slot[4 * np.uint64(split_index[i]) + np.uint64(flags & 3)]
-        write(node, at, value)
-        node[at + np.uint64(2) * link_at - np.uint64(1)] = 0
-        node[at + link_at] = np.int32(np.uint32((distance << shift) | np.int64(column_slot)))
-    out[0], out[1] = n_slots, shift
-
-
-@scalar
-def _spread(x, row, slot_column, slot_flags, values, lane):
-    """Row `row` over the slots: values[lane, :]."""
+def _spread(x, row, slot_column, slot_flags, values, at, apart_by):
+    """Row `row` over the slots: values[at], values[at + apart_by], ..."""
     for s in range(np.uint64(slot_column.shape[0])):
         value, flags = x[row, np.uint64(slot_column[s])], slot_flags[s]
         missing = value != value or (flags & ZERO_MISSING and -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD)
-        values[lane, s] = (-np.inf if flags & DEFAULT_LEFT else np.inf) if missing else value
+        values[at + s * apart_by] = (-np.inf if flags & DEFAULT_LEFT else np.inf) if missing else value
 
 
 @scalar
-def _next(values, lane, node, position, shift):
-    """The node behind `position` for the row in `lane`; the same in a leaf. Its cache line is asked for."""
-    words = words_of(values)
-    at = np.uint64(position) * np.uint64(2) * words
-    link = np.uint32(node[at + words])
-    value = values[lane, link & ((np.uint32(1) << shift) - np.uint32(1))]
-    behind = np.uint32(position + (link >> shift) + np.uint32(value > read(node, at, values)))
-    prefetch(node, np.uint64(behind) * np.uint64(2) * words)
-    return behind
+def _next(values, begin, spare_bits, node, position, shift):
+    """The node behind `position` for the row whose values are from `begin` on: LANES apart where a link's low bits are
+    used, side by side where LANE_BITS are spare. In a leaf, the same node."""
+    at = position * np.uint64(2) * words_of(values)
+    link = np.uint32(node[at + words_of(values)])
+    slot = (link & ((np.uint32(1) << shift) - np.uint32(1))) >> np.uint32(spare_bits)
+    value = values[begin + np.uint64(slot)]
+    return position + np.uint64(link >> shift) + np.uint64(value > read(node, at, values))
 
 
 @scalar
-def _walk(values, by_row, node, shift, walking, position, lane, reached):
-    """Walk on from each position[q] until all are in a leaf; reached[lane[q]] is that node's number.
+def _ask_for(values, node, position):
+    """Have the node's cache line come."""
+    prefetch(node, position * np.uint64(2) * words_of(values))
 
-    Lane l is row l of `values` where `by_row`, else the one row there is.
-    """
+
+@scalar
+def _leaf(values, node, position):
+    """The number of the leaf at `position`."""
+    return np.uint32(node[position * np.uint64(2) * words_of(values)]) & np.uint32((1 << LEAF_BITS) - 1)
+
+
+@scalar
+def _walk_alone(values, node, shift, walking, position, lane, reached):
+    """Walk on from each position[q] until all are in a leaf; reached[lane[q]] is the number of that leaf."""
     for q in range(walking):
         reached[q] = position[q]
-    while walking > np.uint64(0):
+    left_to_walk = walking
+    while left_to_walk > np.uint64(0):
         for _ in range(_STEPS):
-            for q in range(walking):
-                row = np.uint64(lane[q]) if by_row else np.uint64(0)
-                position[q] = _next(values, row, node, position[q], shift)
+            for q in range(left_to_walk):
+                behind = _next(values, np.uint64(0), LANE_BITS, node, np.uint64(position[q]), shift)
+                _ask_for(values, node, behind)
+                position[q] = behind
         left = np.uint64(0)
-        for q in range(walking):
-            here, chosen = position[q], lane[q]
-            behind = _next(values, np.uint64(chosen) if by_row else np.uint64(0), node, here, shift)
+        for q in range(left_to_walk):
+            here, chosen = np.uint64(position[q]), lane[q]
+            behind = _next(values, np.uint64(0), LANE_BITS, node, here, shift)
+            _ask_for(values, node, behind)
             reached[chosen] = behind
             position[left], lane[left] = behind, chosen
             left += np.uint64(behind != here)
-        walking = left
+        left_to_walk = left
+    for q in range(walking):
+        reached[q] = _leaf(values, node, np.uint64(reached[q]))
 
 
 @scalar
-def _leaf(node, position, values):
-    """The number of the leaf at `position`."""
-    return np.uint32(node[np.uint64(position) * np.uint64(2) * words_of(values)]) & np.uint32((1 << LEAF_BITS) - 1)
+def _level(values, b, node, positions, shift):
+    """The nodes behind eight positions. Eight names, so that they are registers: an array would be memory."""
+    p0, p1, p2, p3, p4, p5, p6, p7 = positions
+    b1, b2, b3, b4 = b + np.uint64(1), b + np.uint64(2), b + np.uint64(3), b + np.uint64(4)
+    b5, b6, b7 = b + np.uint64(5), b + np.uint64(6), b + np.uint64(7)
+    return (
+        _next(values, b, 0, node, p0, shift), _next(values, b1, 0, node, p1, shift),
+        _next(values, b2, 0, node, p2, shift), _next(values, b3, 0, node, p3, shift),
+        _next(values, b4, 0, node, p4, shift), _next(values, b5, 0, node, p5, shift),
+        _next(values, b6, 0, node, p6, shift), _next(values, b7, 0, node, p7, shift),
+    )  # fmt: skip
+
+
+@scalar
+def _link(values, node, position):
+    """0 in a leaf, and nowhere else."""
+    return node[position * np.uint64(2) * words_of(values) + words_of(values)]
+
+
+@scalar
+def _arrived(values, node, positions):
+    """Whether all are leaves."""
+    p0, p1, p2, p3, p4, p5, p6, p7 = positions
+    links = _link(values, node, p0) | _link(values, node, p1) | _link(values, node, p2) | _link(values, node, p3)
+    links |= _link(values, node, p4) | _link(values, node, p5) | _link(values, node, p6) | _link(values, node, p7)
+    return links == 0
+
+
+@scalar
+def _entry(entry, begin, slots, at):
+    """Where the walk of the row at `at` begins."""
+    return np.uint64(np.uint32(entry[begin + np.uint64(slots[at]), 0]))
+
+
+@scalar
+def _arrive(values, node, position, leaf_value):
+    """The number of the leaf at `position`, whose values are asked for."""
+    leaf = _leaf(values, node, position)
+    prefetch(leaf_value, np.uint64(leaf) * np.uint64(leaf_value.shape[1]))
+    return leaf
+
+
+@scalar
+def _walk_eight(values, b, node, shift, entry, begin, slots, at, leaf_value, reached, q):
+    """reached[q + i] is the number of the leaf of row i, for eight rows in lockstep."""
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    behind = at + four
+    positions = (
+        _entry(entry, begin, slots, at), _entry(entry, begin, slots, at + one), _entry(entry, begin, slots, at + two),
+        _entry(entry, begin, slots, at + three), _entry(entry, begin, slots, behind),
+        _entry(entry, begin, slots, behind + one), _entry(entry, begin, slots, behind + two),
+        _entry(entry, begin, slots, behind + three),
+    )  # fmt: skip
+    for _ in range(np.int64(_UNASKED_LEVELS)):
+        positions = _level(values, b, node, positions, shift)
+    while not _arrived(values, node, positions):
+        for _ in range(np.int64(_LEVELS)):
+            positions = _level(values, b, node, positions, shift)
+    p0, p1, p2, p3, p4, p5, p6, p7 = positions
+    reached[q], reached[q + one] = _arrive(values, node, p0, leaf_value), _arrive(values, node, p1, leaf_value)
+    reached[q + two], reached[q + three] = _arrive(values, node, p2, leaf_value), _arrive(values, node, p3, leaf_value)
+    q += four
+    reached[q], reached[q + one] = _arrive(values, node, p4, leaf_value), _arrive(values, node, p5, leaf_value)
+    reached[q + two], reached[q + three] = _arrive(values, node, p6, leaf_value), _arrive(values, node, p7, leaf_value)
+
+
+@scalar
+def _add_leaves(leaf_value, reached, first, rows, sums, target):
+    """sums[target + j, first + r] += leaf_value[leaf that row r reached, j]."""
+    width = np.uint64(leaf_value.shape[1])
+    if width == np.uint64(2):  # classes of two: without a loop
+        second = target + np.uint64(1)
+        for r in range(rows):
+            leaf = np.uint64(reached[r])
+            sums[target, first + r] += leaf_value[leaf, 0]
+            sums[second, first + r] += leaf_value[leaf, 1]
+    else:
+        for r in range(rows):
+            leaf = np.uint64(reached[r])
+            for j in range(width):
+                sums[target + j, first + r] += leaf_value[leaf, j]
+
+
+@scalar
+def _add_alone(node, packed_root, leaf_value, tree_target, shift, values, position, lane, reached, sums, r):
+    """Add the leaves that one row reaches in all trees."""
+    n_trees, width, block = np.uint64(packed_root.shape[0]), np.uint64(leaf_value.shape[1]), np.uint64(lane.shape[0])
+    for tree in range(np.uint64(0), n_trees, block):
+        lanes = min(block, n_trees - tree)
+        for q in range(lanes):
+            position[q], lane[q] = packed_root[tree + q], q
+        _walk_alone(values, node, shift, lanes, position, lane, reached)
+        for q in range(lanes):
+            leaf, target = np.uint64(reached[q]), np.uint64(tree_target[tree + q])
+            for j in range(width):
+                sums[target + j, r] += leaf_value[leaf, j]
+
+
+@apart
+def _add_together(
+    x,
+    top,
+    rows,
+    slot_column,
+    slot_flags,
+    node,
+    group,
+    cuts,
+    plane,
+    tree,
+    tile,
+    op,
+    entry,
+    leaf_value,
+    tree_target,
+    shift,
+    values,
+    reached,
+    rank,
+    codes,
+    slots,
+    sums,
+):
+    """Add the leaves that rows of several blocks reach in all trees: tree after tree, as nodes and leaves come
+    from farther away than rows."""
+    block, lanes = np.uint64(BLOCK), np.uint64(LANES)
+    codes_at, slots_at = skip_to_line(codes), skip_to_line(slots)
+    of_eight, of_block = lanes * np.uint64(slot_column.shape[0]), block * np.uint64(plane.shape[0])
+    for r in range(block):
+        slots[slots_at + r] = 0
+    for r in range(rows):
+        _spread(x, top + r, slot_column, slot_flags, values, r // lanes * of_eight + r % lanes, lanes)
+    for first in range(np.uint64(0), rows, block):
+        own_codes = codes_at + first // block * of_block
+        encode_numbers(x, top + first, min(block, rows - first), group, cuts, plane, rank, codes, own_codes)
+    for t in range(np.uint64(tree.shape[0] - 1)):
+        begin, at = np.uint64(tree[t, 2]), slots_at + np.uint64(tree[t, 4])
+        for first in range(np.uint64(0), rows, block):
+            count, own_codes = min(block, rows - first), codes_at + first // block * of_block
+            evaluate_tree(tree, t, tile, op, count, codes, own_codes, slots, slots_at)
+            for q in range(np.uint64(0), count, lanes):  # what is behind the last row walks along, and is not added
+                own_values = (first + q) // lanes * of_eight
+                _walk_eight(values, own_values, node, shift, entry, begin, slots, at + q, leaf_value, reached, q)
+            _add_leaves(leaf_value, reached, first, count, sums, np.uint64(tree_target[t]))
 
 
 @kernel
@@ -192,46 +252,51 @@ def forest_packed(
     slot_flags,
     node,
     packed_root,
+    group,
+    cuts,
+    plane,
+    tree,
+    tile,
+    op,
+    entry,
     leaf_value,
     tree_target,
     base,
     shift,
+    few,
     values,
     position,
     lane,
     reached,
+    rank,
+    codes,
+    slots,
+    sums,
     out,
 ):
     """out[i, tree_target[t] + j] = base + sum over trees t of leaf_value[leaf of row i in tree t, j], in tree order.
 
-    As `tree.forest`, over what `pack_forest` made.
+    As `tree.forest`, over what `pack_forest` made, and from `group` to `entry` what the operator made of its tops, as
+    `tree_quantized.forest_quantized` has them. At most `few` rows walk all the way.
+    So many rows go through a tree together as `sums` has room for.
     """
-    n_trees, width, block = np.uint64(packed_root.shape[0]), np.uint64(leaf_value.shape[1]), np.uint64(lane.shape[0])
-    n_rows, shift = np.uint64(x.shape[0]), np.uint32(shift)
-    alone = n_rows < np.uint64(_FEW_ROWS)
-    first = np.uint64(0)
-    while first < n_rows:
-        rows = np.uint64(1) if alone else min(block, n_rows - first)
+    n_rows, together, shift = np.uint64(x.shape[0]), np.uint64(sums.shape[1]), np.uint32(shift)
+    top = np.uint64(0)
+    while top < n_rows:
+        rows = min(together, n_rows - top)
+        for j in range(np.uint64(base.shape[0])):
+            for r in range(rows):
+                sums[j, r] = base[j]
+        if rows <= np.uint64(few):
+            for r in range(rows):
+                _spread(x, top + r, slot_column, slot_flags, values, np.uint64(0), np.uint64(1))
+                _add_alone(node, packed_root, leaf_value, tree_target, shift, values, position, lane, reached, sums, r)
+        else:
+            _add_together(
+                x, top, rows, slot_column, slot_flags, node, group, cuts, plane, tree, tile, op, entry, leaf_value,
+                tree_target, shift, values, reached, rank, codes, slots, sums,
+            )  # fmt: skip
         for r in range(rows):
-            _spread(x, first + r, slot_column, slot_flags, values, r)
             for j in range(np.uint64(base.shape[0])):
-                out[first + r, j] = base[j]
-        tree = np.uint64(0)
-        while tree < n_trees:
-            lanes = min(block, n_trees - tree) if alone else rows
-            for q in range(lanes):
-                position[q], lane[q] = packed_root[tree + q if alone else tree], q
-            if alone:
-                _walk(values, False, node, shift, lanes, position, lane, reached)
-                for q in range(lanes):
-                    leaf, target = _leaf(node, reached[q], values), np.uint64(tree_target[tree + q])
-                    for j in range(width):
-                        out[first, target + j] += leaf_value[leaf, j]
-            else:
-                _walk(values, True, node, shift, lanes, position, lane, reached)
-                target = np.uint64(tree_target[tree])
-                for j in range(width):
-                    for q in range(lanes):
-                        out[first + q, target + j] += leaf_value[_leaf(node, reached[q], values), j]
-            tree += lanes if alone else np.uint64(1)
-        first += rows
+                out[top + r, j] = sums[j, r]
+        top += rows

@@ -35,6 +35,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import apart, kernel, scalar
+from inferir.kernels.jit._leaves import add_four_in_registers, most_in_registers
 from inferir.kernels.jit._simd import choose, choose_of_eight, count_below, count_below_narrow, prefetch, skip_to_line
 from inferir.kernels.jit.tree import ZERO_THRESHOLD
 
@@ -118,10 +119,16 @@ def _category_codes(x, top, rows, sets, h, answer, rank, codes, codes_at):
 
 
 @scalar
-def encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at):
-    """Codes of a block of rows."""
+def encode_numbers(x, top, rows, group, cuts, plane, rank, codes, codes_at):
+    """Codes of a block of rows, in the planes of numbers."""
     for g in range(np.uint64(group.shape[0] - 1)):
         _number_codes(x, top, rows, group, g, cuts, plane, rank, codes, codes_at)
+
+
+@scalar
+def encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at):
+    """Codes of a block of rows."""
+    encode_numbers(x, top, rows, group, cuts, plane, rank, codes, codes_at)
     for h in range(np.uint64(sets.shape[0] - 1)):
         _category_codes(x, top, rows, sets, h, answer, rank, codes, codes_at)
 
@@ -192,25 +199,39 @@ def add_four_leaves(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2,
 
 
 @scalar
+def evaluate_tree(tree, t, tile, op, rows, codes, codes_at, slots, slots_at):
+    """Leave the leaves' numbers of a block of rows in the slot of tree t."""
+    chunks, behind = (rows + np.uint64(63)) // np.uint64(64), t + np.uint64(1)
+    _tiles(np.uint64(tree[t, 0]), np.uint64(tree[behind, 0]), tile, chunks, codes, codes_at, slots, slots_at)
+    _ops(np.uint64(tree[t, 1]), np.uint64(tree[behind, 1]), op, chunks, codes, codes_at, slots, slots_at)
+
+
+@scalar
 def _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums):
     """Add the leaves of all trees to the sums of a block of rows."""
-    n_trees, chunks = np.uint64(tree.shape[0] - 1), (rows + np.uint64(63)) // np.uint64(64)
-    one, four = np.uint64(1), np.uint64(4)
+    n_trees, one, four = np.uint64(tree.shape[0] - 1), np.uint64(1), np.uint64(4)
     t = np.uint64(0)
     while t < n_trees:
         together = np.uint64(tree[t, 5])
         for q in range(t, t + together):
-            behind = q + one
-            _tiles(np.uint64(tree[q, 0]), np.uint64(tree[behind, 0]), tile, chunks, codes, codes_at, slots, slots_at)
-            _ops(np.uint64(tree[q, 1]), np.uint64(tree[behind, 1]), op, chunks, codes, codes_at, slots, slots_at)
+            evaluate_tree(tree, q, tile, op, rows, codes, codes_at, slots, slots_at)
         if together == four and leaf.shape[1] == 1:
-            t1, t2, t3 = t + one, t + np.uint64(2), t + np.uint64(3)
-            add_four_leaves(
-                leaf, np.uint64(tree[t, 2]), np.uint64(tree[t1, 2]), np.uint64(tree[t2, 2]), np.uint64(tree[t3, 2]),
-                slots, slots_at + np.uint64(tree[t, 4]), slots_at + np.uint64(tree[t1, 4]),
-                slots_at + np.uint64(tree[t2, 4]), slots_at + np.uint64(tree[t3, 4]),
-                rows, sums, np.uint64(tree[t, 3]),
-            )  # fmt: skip
+            t1, t2, t3, t4 = t + one, t + np.uint64(2), t + np.uint64(3), t + four
+            b0, b1, b2, b3 = (
+                np.uint64(tree[t, 2]),
+                np.uint64(tree[t1, 2]),
+                np.uint64(tree[t2, 2]),
+                np.uint64(tree[t3, 2]),
+            )
+            at0, at1 = slots_at + np.uint64(tree[t, 4]), slots_at + np.uint64(tree[t1, 4])
+            at2, at3 = slots_at + np.uint64(tree[t2, 4]), slots_at + np.uint64(tree[t3, 4])
+            most = max(b1 - b0, b2 - b1, b3 - b2, np.uint64(tree[t4, 2]) - b3)
+            target = np.uint64(tree[t, 3])
+            if most <= most_in_registers(leaf):
+                begin = target * np.uint64(BLOCK)
+                add_four_in_registers(leaf, b0, b1, b2, b3, most, slots, at0, at1, at2, at3, rows, sums, begin)
+            else:
+                add_four_leaves(leaf, b0, b1, b2, b3, slots, at0, at1, at2, at3, rows, sums, target)
         else:
             for q in range(t, t + together):
                 at = slots_at + np.uint64(tree[q, 4])
@@ -354,6 +375,7 @@ def forest_quantized(
         group  column, whether zero is missing, levels of search, first plane, first row of `cuts` of each level
         plane  thresholds before its first, code of a missing value
         sets   column, categories, first plane, first answer
+        leaf   has zeros behind the last leaf: from the first of each tree on there are 256
         tree   first tile, first op, first leaf, target, slot of its result, trees in its pass, first step, and every
                WALKED_TREES-th time levels of the deepest of so many trees. Targets ascend where leaves are one number
     """

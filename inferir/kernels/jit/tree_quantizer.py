@@ -202,8 +202,8 @@ def quantize_forest(
     """Fill `tree` to `step_leaf`, of which leaf_row[i] is the row of `leaf_value` that row i of `leaf` is to be.
 
     Neighbours of the same target share a pass, if there are four. word[i] is plane << 8 | rank of node i. The last row
-    of `tree` has how many tiles and ops there are. out = (leaves, steps), or -1 first for a forest that has a tree of
-    more than 256 leaves, or a node with two parents.
+    of `tree` has how many tiles, ops and leaves there are. out = (leaves, steps), or -1 first for a forest that has a
+    tree of more than 256 leaves, or a node with two parents.
     """
     n_nodes, n_trees = left_child.shape[0], np.int64(tree_root.shape[0])
     out[0], out[1] = -1, 0
@@ -255,5 +255,5 @@ def quantize_forest(
         t += together
     for i in range(8):
         tree[np.uint64(n_trees), np.uint64(i)] = 0
-    tree[np.uint64(n_trees), 0], tree[np.uint64(n_trees), 1] = n_tiles, n_ops
+    tree[np.uint64(n_trees), 0], tree[np.uint64(n_trees), 1], tree[np.uint64(n_trees), 2] = n_tiles, n_ops, leaves
     out[0], out[1] = leaves, steps

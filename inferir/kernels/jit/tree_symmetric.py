@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferir.kernels.jit._compile import apart, kernel, scalar
+from inferir.kernels.jit._leaves import add_four_in_registers, most_in_registers
 from inferir.kernels.jit._simd import mark, skip_to_line
 from inferir.kernels.jit.tree_quantized import BLOCK, add_four_leaves, add_leaf, encode, row_codes
 
@@ -51,12 +52,17 @@ def _evaluate(level, split_begin, leaf_begin, leaf_value, rows, codes, codes_at,
                 for r in range(rows):
                     numbers[first + i * slot + r] = 0
         if together == four:
-            add_four_leaves(
-                leaf_value, np.uint64(leaf_begin[t]), np.uint64(leaf_begin[t + one]),
-                np.uint64(leaf_begin[t + np.uint64(2)]), np.uint64(leaf_begin[t + np.uint64(3)]),
-                numbers, first, first + slot, first + slot * np.uint64(2), first + slot * np.uint64(3),
-                rows, sums, target,
-            )  # fmt: skip
+            t1, t2, t3 = t + one, t + np.uint64(2), t + np.uint64(3)
+            b0, b1 = np.uint64(leaf_begin[t]), np.uint64(leaf_begin[t1])
+            b2, b3 = np.uint64(leaf_begin[t2]), np.uint64(leaf_begin[t3])
+            at1, at2, at3 = first + slot, first + slot * np.uint64(2), first + slot * np.uint64(3)
+            most = max(b1 - b0, b2 - b1, b3 - b2, np.uint64(leaf_begin[t + four]) - b3)
+            if most <= most_in_registers(leaf_value):
+                add_four_in_registers(
+                    leaf_value, b0, b1, b2, b3, most, numbers, first, at1, at2, at3, rows, sums, np.uint64(0)
+                )
+            else:
+                add_four_leaves(leaf_value, b0, b1, b2, b3, numbers, first, at1, at2, at3, rows, sums, target)
         else:
             add_leaf(leaf_value, np.uint64(leaf_begin[t]), numbers, first, rows, sums, target)
         t += together
@@ -116,8 +122,8 @@ def oblivious_quantized(
 ):
     """out[i, j] = scale * (sum over trees t, from 0 and in order, of leaf_value[leaf of row i in t, j]) + base[j].
 
-    As `tree.oblivious`, over codes; `group` to `answer` are those of `tree_quantized.forest_quantized`. A block of at
-    most `few` rows is answered row by row.
+    As `tree.oblivious`, over codes; `group` to `answer` are those of `tree_quantized.forest_quantized`, and as there,
+    `leaf_value` goes on behind the last leaf. A block of at most `few` rows is answered row by row.
     """
     n_rows, width = np.uint64(x.shape[0]), np.uint64(base.shape[0])
     codes_at = skip_to_line(codes)

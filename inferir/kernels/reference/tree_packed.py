@@ -1,99 +1,12 @@
-"""Packed forests: nodes of words, as `kernels.jit.tree_packed` lays them out, walked one row at a time."""
+"""Packed forests, walked from the root to the leaf, one tree after the other."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from inferir.kernels.reference._types import Floats, Integers
-from inferir.kernels.reference.tree import CATEGORICAL, DEFAULT_LEFT, ZERO_MISSING, ZERO_THRESHOLD
-
-#: Leaves are numbered in the bits that a float32 NaN has to spare.
-LEAF_BITS = 22
-
-
-def _size(left_child: list[int], node: int, sizes: dict[int, int]) -> int:
-    """Nodes at and below `node`, whose children have been asked before."""
-    child = left_child[node]
-    sizes[node] = 1 if child < 0 else 1 + sizes[child] + sizes[child + 1]
-    return sizes[node]
-
-
-def _layout(left_child: list[int], roots: list[int]) -> dict[int, int] | None:
-    """Node -> place, each tree behind the one before; None where a node has two parents.
-
-    A root and an empty place; then, for each inner node, its two children, what is below the bigger one, and what is
-    below the other.
-    """
-    sizes: dict[int, int] = {}
-    for node in reversed(range(len(left_child))):
-        _size(left_child, node, sizes)
-    places: dict[int, int] = {}
-    free = 0
-    for root in roots:
-        order: list[int | None] = [root, None]
-        waiting = [root]
-        while waiting:
-            node = waiting.pop()
-            child = left_child[node]
-            if child >= 0:
-                order += [child, child + 1]
-                bigger_first = [child, child + 1] if sizes[child] >= sizes[child + 1] else [child + 1, child]
-                waiting += reversed(bigger_first)
-            if len(order) > len(left_child) + 2:
-                return None
-        for node_or_gap in order:
-            if node_or_gap is not None:
-                if node_or_gap in places:
-                    return None
-                places[node_or_gap] = free
-            free += 1
-    return places
-
-
-def pack_forest(
-    split_index: Integers,
-    threshold: Floats,
-    left_child: Integers,
-    node_flags: Integers,
-    tree_root: Integers,
-    size: Integers,
-    below: Integers,
-    place: Integers,
-    slot: Integers,
-    node: Integers,
-    packed_root: Integers,
-    out: Integers,
-) -> None:
-    """Fill slot, node and packed_root; out = (slots, bits of a link that are the slot), or (-1, 0)."""
-    out[:] = -1, 0
-    inner = left_child >= 0
-    flags = node_flags.astype(np.int64) & 3
-    key = 4 * split_index.astype(np.int64) + flags
-    places = _layout(left_child.tolist(), tree_root.tolist())
-    if (node_flags[inner] & CATEGORICAL).any() or places is None:
-        return
-    used = np.unique(key[inner])
-    slot[:] = -1
-    slot[used] = np.arange(used.size)
-    shift = int(max(used.size - 1, 0)).bit_length()
-    kind = {4: np.int32, 8: np.int64}[threshold.itemsize]
-    word = threshold.itemsize // 4
-    for i, at in places.items():
-        words = np.zeros(2 * word, np.int32)
-        if not inner[i]:
-            leaf = ~int(left_child[i])
-            if leaf >= 2**LEAF_BITS:
-                return
-            words[:word] = np.array([leaf | (0x7FC00000 if word == 1 else 0x7FF80000 << 32)], kind).view(np.int32)
-        else:
-            link = places[int(left_child[i])] - at << shift | int(slot[key[i]])
-            if link >= 2**32 or (not threshold[i] < np.inf and not flags[i] & DEFAULT_LEFT):
-                return
-            words[:word] = threshold[i : i + 1].view(np.int32)
-            words[word] = np.array([link], np.uint32).view(np.int32)[0]
-        node[2 * word * at : 2 * word * (at + 1)] = words
-    packed_root[:] = [places[root] for root in tree_root.tolist()]
-    out[:] = used.size, shift
+from inferir.kernels.reference.tree import DEFAULT_LEFT, ZERO_MISSING, ZERO_THRESHOLD
+from inferir.kernels.reference.tree_packer import LANES, LEAF_BITS
 
 
 def forest_packed(
@@ -102,14 +15,26 @@ def forest_packed(
     slot_flags: Integers,
     node: Integers,
     packed_root: Integers,
+    group: Integers,
+    cuts: Floats,
+    plane: Integers,
+    tree: Integers,
+    tile: Integers,
+    op: Integers,
+    entry: Integers,
     leaf_value: Floats,
     tree_target: Integers,
     base: Floats,
     shift: int,
+    few: int,
     values: Floats,
     position: Integers,
     lane: Integers,
     reached: Integers,
+    rank: Integers,
+    codes: Integers,
+    slots: Integers,
+    sums: Floats,
     out: Floats,
 ) -> None:
     """out[i, tree_target[t] + j] = base + sum over trees t of leaf_value[leaf, j], in tree order and out's width."""
@@ -118,10 +43,10 @@ def forest_packed(
     links = node[word :: 2 * word].view(np.uint32).astype(np.int64)
     width = leaf_value.shape[1]
     out[:] = base
-    slots = x[:, slot_column]
-    zero = np.abs(slots.astype(np.float64)) <= ZERO_THRESHOLD
-    missing = np.isnan(slots) | (zero & (slot_flags & ZERO_MISSING != 0))
-    slots = np.where(missing, np.where(slot_flags & DEFAULT_LEFT, -np.inf, np.inf).astype(x.dtype), slots)
+    asked = x[:, slot_column]
+    zero = np.abs(asked.astype(np.float64)) <= ZERO_THRESHOLD
+    missing = np.isnan(asked) | (zero & (slot_flags & ZERO_MISSING != 0))
+    asked = np.where(missing, np.where(slot_flags & DEFAULT_LEFT, -np.inf, np.inf).astype(x.dtype), asked)
     rows = np.arange(len(x))
     for root, target in zip(packed_root.tolist(), tree_target.tolist(), strict=True):
         at = np.full(len(x), root)
@@ -129,7 +54,7 @@ def forest_packed(
             far = links[at] >> shift
             if not far.any():
                 break
-            right = slots[rows, links[at] & (2**shift - 1)] > thresholds[at]
+            right = asked[rows, (links[at] & (2**shift - 1)) // LANES] > thresholds[at]
             at += np.where(far, far + right, 0)
         leaf = node[2 * word * at] & (2**LEAF_BITS - 1)
         out[:, target : target + width] += leaf_value[leaf]

@@ -118,5 +118,5 @@ def quantize_forest(
             step[places[node]] = asked.view(np.int32)[0]
             step_leaf[places[node]] = 0
         n_rows, n_steps = n_rows + len(reached), n_steps + len(order)
-    tree[len(tree_root), 1] = n_ops
+    tree[len(tree_root), 1:3] = n_ops, n_rows
     out[:] = n_rows, n_steps
