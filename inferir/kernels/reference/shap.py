@@ -8,7 +8,6 @@ Sets of one size are added up together, as the coefficients of a polynomial: one
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,16 +15,18 @@ from inferir.kernels.reference._types import Floats, Integers
 from inferir.kernels.reference.tree import _goes_right
 
 
-def _leaf_paths(root: int, left_child: Integers) -> Iterator[tuple[int, list[tuple[int, bool]]]]:
-    """Each leaf below `root`, with its path: nodes, and whether it goes left there."""
-    waiting: list[tuple[int, list[tuple[int, bool]]]] = [(int(root), [])]
-    while waiting:
-        node, path = waiting.pop()
-        child = int(left_child[node])
-        if child < 0:
-            yield ~child, path
-        else:
-            waiting += [(child + 1, [*path, (node, False)]), (child, [*path, (node, True)])]
+def _leaf_paths(forks: int, twigs: int, leaf_slot: Integers, parent_slot: Integers) -> list[list[tuple[int, bool]]]:
+    """For each leaf of a tree the nodes on the way down to it, and whether it goes left there. Leaves below forks say
+    where they are; twigs come behind the forks, and have two each."""
+    slots = [*leaf_slot[: forks + 1 - twigs].tolist(), *range(2 * forks + 2, 2 * (forks + twigs) + 2)]
+    paths: list[list[tuple[int, bool]]] = []
+    for slot in slots:
+        paths.append([])
+        while slot >= 2:
+            node, is_right = divmod(slot - 2, 2)
+            paths[-1].insert(0, (node, not is_right))
+            slot = int(parent_slot[node])
+    return paths
 
 
 def _known_sets(known: list[Floats], unknown: list[float]) -> Floats:
@@ -42,45 +43,44 @@ def _known_sets(known: list[Floats], unknown: list[float]) -> Floats:
 
 def tree_shap(
     x: Floats,
+    tree: Integers,
     split_index: Integers,
     threshold: Floats,
-    left_child: Integers,
     node_flags: Integers,
     category_begin: Integers,
     category_words: Integers,
-    leaf_value: Floats,
-    tree_root: Integers,
-    tree_target: Integers,
     share: Floats,
+    parent_slot: Integers,
+    ancestor_slot: Integers,
+    repeat: Integers,
     kept: Floats,
-    above: Integers,
-    tree_points: Integers,
+    leaf_slot: Integers,
+    leaf_value: Floats,
     point: Floats,
     weight: Floats,
     columns: Floats,
     left: Floats,
-    agrees: Floats,
     gain: Floats,
+    agrees: Floats,
+    bent: Floats,
     carried: Floats,
     expected: Floats,
-    total: Floats,
-    stack: Integers,
-    side: Integers,
     contribution: Floats,
     out: Floats,
 ) -> None:
     """out[i, f, o] = what column f adds to output o: sum over leaves of (known - unknown) times the sets of others."""
     out[:] = 0
-    width = leaf_value.shape[1]
-    goes_left = {}
-    for node in np.flatnonzero(left_child >= 0).tolist():
+    width, first, leaf = leaf_value.shape[1], 0, 0
+    goes_left = []
+    for node in range(len(split_index)):
         flags, border = np.full(len(x), node_flags[node]), np.full(len(x), threshold[node])
-        goes_left[node] = ~_goes_right(x[:, split_index[node]], flags, border, category_begin, category_words)
-    for root, target in zip(tree_root, tree_target, strict=True):
-        for leaf, path in _leaf_paths(root, left_child):
+        goes_left.append(~_goes_right(x[:, split_index[node]], flags, border, category_begin, category_words))
+    for forks, twigs, _, target, _, _ in tree.tolist():
+        for path in _leaf_paths(forks, twigs, leaf_slot[leaf:], parent_slot[first:]):
             known: dict[int, Floats] = {}
             unknown: dict[int, float] = {}
-            for node, goes in path:
+            for number, goes in path:
+                node = first + number
                 column = int(split_index[node])
                 known[column] = known.get(column, 1.0) * (goes_left[node] == goes)
                 unknown[column] = unknown.get(column, 1.0) * float(share[node] if goes else 1.0 - share[node])
@@ -93,6 +93,8 @@ def tree_shap(
                     mean += total_of_size / (m * math.comb(m - 1, size))
                 phi = (known[column] - unknown[column]) * mean
                 out[:, column, target : target + width] += phi[:, None] * leaf_value[leaf]
+            leaf += 1
+        first += forks + twigs
 
 
 def linear_shap(x: Floats, coef: Floats, mean: Floats, missing: int, out: Floats) -> None:
