@@ -22,6 +22,10 @@ from inferir.threads import Threads
 __all__ = ["Explainer"]
 
 
+#: A column that has no part in an infinite difference would still get NaN.
+_LARGEST_LEAF = 1e300
+
+
 class _Part(NamedTuple):
     """One term of the score. `runner` gives (n, columns, its outputs); `place` is the input column of each of its
     columns, None where they are the input columns; `base` what it gives where no column is known."""
@@ -131,6 +135,8 @@ def _forest(b: Binder, op: str) -> tuple[Value, Array, Array]:
     x, nodes, tree_target, scale, base = (_asymmetric if op == "forest" else _symmetric)(b)
     if not np.isfinite(nodes.cover).all() or (nodes.cover < 0).any():
         raise b.fail("expected covers to be finite and not negative")
+    if not (np.abs(nodes.leaf_value * scale) < _LARGEST_LEAF).all():
+        raise b.fail(f"expected values of leaves below {_LARGEST_LEAF:g}, whose differences are finite")
     derived = shares(nodes)
     nodes = nodes._replace(leaf_value=np.ascontiguousarray(nodes.leaf_value * scale, np.float64))
     base = base.astype(np.float64)

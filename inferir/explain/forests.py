@@ -21,10 +21,16 @@ MOST_LEVELS = 1024
 #: Doubles in a vector of the kernel.
 _LANES = 8
 
+#: Inner nodes of a tree, or of a part of it, whose scratch is still in a cache.
+_PART_NODES = 256
+
 #: Of a CatBoost column: a set's size goes with its largest category.
 _MOST_CATEGORIES = 2**16
 
 _DEFAULT_LEFT, _CATEGORICAL = 1, 4
+
+#: What the kernel does with a part of a tree.
+_DOWN, _UP = 1, 2
 
 
 class Nodes(NamedTuple):
@@ -57,6 +63,7 @@ class Schedule(NamedTuple):
     """Arguments of `tree_shap`, in its words, and the lengths of its scratch."""
 
     tree: Array
+    part: Array
     split_index: Array
     threshold: Array
     node_flags: Array
@@ -75,13 +82,14 @@ class Schedule(NamedTuple):
     @property
     def scratch(self) -> dict[str, int]:
         """Lengths of gain, agrees, bent, carried and expected, and how many sums there are for each contribution."""
-        forks, twigs, repeats, _, points, _ = self.tree.T.astype(np.int64)
-        sums = min(_LANES, max(4, int(points.max(initial=0))))
-        slots = _LANES * 2 * (int(forks.max(initial=0)) + 1)
+        n_parts, points = self.tree[:, 0], self.tree[:, 2]
+        phases, _, forks, twigs, _, _, _, repeats, base = self.part.T.astype(np.int64)
+        sums, inner = min(_LANES, max(4, int(points.max(initial=0)))), np.where(phases == _UP, 0, forks + twigs)
+        slots = _LANES * (int((base + 2 * forks).max(initial=0)) + 2)
         return {
-            "gain": _LANES * int((forks + twigs).max(initial=0)),
-            "agrees": _LANES * 2 * (int((forks + twigs).max(initial=0)) + 1),
-            "bent": 2 * sums * (int(repeats.max(initial=0)) + 1),
+            "gain": _LANES * int(np.bincount(np.repeat(np.arange(len(n_parts)), n_parts), inner).max(initial=0)),
+            "agrees": _LANES * (int((base + 2 * inner).max(initial=0)) + 2),
+            "bent": 2 * sums * (int((base // 2 + repeats).max(initial=0)) + 1),
             "carried": slots,
             "expected": slots,
             "sums": sums,
@@ -106,8 +114,11 @@ def quadratures(points: Array) -> tuple[Array, Array, Array, Array]:
 
 def _levels(nodes: Nodes) -> list[Array]:
     """The roots, then their children, and so on."""
-    levels = [nodes.tree_root.astype(np.int64)]
+    levels, seen = [nodes.tree_root.astype(np.int64)], np.zeros(len(nodes.left_child), np.int64)
     while True:
+        np.add.at(seen, levels[-1], 1)
+        if (seen[levels[-1]] > 1).any():
+            raise TaskError("explain: expected a node to be below one other, or a root, got one that is so twice")
         left = nodes.left_child[levels[-1]].astype(np.int64)
         left = left[left >= 0]
         if not left.size:
@@ -157,32 +168,67 @@ def _tree_of(nodes: Nodes, levels: list[Array]) -> Array:
     return tree
 
 
+def _parts_of(nodes: Nodes, levels: list[Array]) -> tuple[Array, Array]:
+    """For each inner node its part, and for each part its tree. A large tree's part at the top is its first; below are
+    as large ones as may be."""
+    left_child, tree = nodes.left_child.astype(np.int64), _tree_of(nodes, levels)
+    n_inner = (left_child >= 0).astype(np.int64)  # in the tree below a node, itself included
+    for level in reversed(levels):
+        asking = level[left_child[level] >= 0]
+        n_inner[asking] += n_inner[left_child[asking]] + n_inner[left_child[asking] + 1]
+    root = np.full(len(left_child), -1)  # of the part
+    root[nodes.tree_root] = nodes.tree_root
+    for level in levels[:-1]:
+        asking = level[left_child[level] >= 0]
+        for child in (left_child[asking], left_child[asking] + 1):
+            ends = (n_inner[asking] > _PART_NODES) & (n_inner[child] <= _PART_NODES)
+            root[child] = np.where(ends, child, root[asking])
+    inner = np.concatenate(levels)
+    inner = inner[left_child[inner] >= 0]
+    roots = np.unique(root[inner])
+    roots = roots[np.lexsort((roots, n_inner[roots] <= _PART_NODES, tree[roots]))]
+    number = np.zeros(len(left_child), np.int64)
+    number[roots] = np.arange(len(roots))
+    return number[root], tree[roots]
+
+
 def schedule(nodes: Nodes, derived: Shares, tree_target: Array) -> Schedule:
     """What `tree_shap` goes by: nodes in its order, and where each finds what others left."""
-    left_child = nodes.left_child.astype(np.int64)
-    n_trees, n_nodes, tree = len(nodes.tree_root), len(left_child), _tree_of(nodes, derived.levels)
+    left_child, again = nodes.left_child.astype(np.int64), derived.via >= 0
     down = np.concatenate(derived.levels)
     inner, leaves = down[left_child[down] >= 0], down[left_child[down] < 0]
-    is_twig = (left_child[left_child[inner]] < 0) & (left_child[left_child[inner] + 1] < 0)
-    in_order = np.lexsort((is_twig, tree[inner]))
-    inner, is_twig = inner[in_order], is_twig[in_order]
+    part, tree = _parts_of(nodes, derived.levels)
+    is_twig = (left_child >= 0) & (left_child[left_child] < 0) & (left_child[left_child + 1 - (left_child < 0)] < 0)
+    inner = inner[np.lexsort((is_twig[inner], part[inner]))]
+    n_parts = np.bincount(tree, minlength=len(nodes.tree_root))
     n_inner, twigs, repeats = (
-        np.bincount(tree[chosen], minlength=n_trees)
-        for chosen in (inner, inner[is_twig], inner[derived.via[inner] >= 0])
+        np.bincount(part[chosen], minlength=len(tree)) for chosen in (inner, inner[is_twig[inner]], inner[again[inner]])
     )
-    number = _within(n_inner)
-    parent_slot, under_twig = np.zeros(n_nodes, np.int64), np.zeros(n_nodes, bool)
+    is_first = _within(n_parts) == 0
+    base = np.where(is_first, 0, 2 * n_inner[np.flatnonzero(is_first)[np.cumsum(is_first) - 1]] + 2)
+    parent, parent_slot = np.zeros((2, len(left_child)), np.int64)
     for side in (0, 1):
-        parent_slot[left_child[inner] + side] = 2 * number + 2 + side
-        under_twig[left_child[inner] + side] = is_twig
-    leaves = leaves[np.lexsort((parent_slot[leaves], under_twig[leaves], tree[leaves]))]
-    again = derived.via[inner] >= 0
+        parent[left_child[inner] + side] = inner
+        parent_slot[left_child[inner] + side] = base[part[inner]] + 2 * _within(n_inner) + 2 + side
+    below = leaves[~np.isin(leaves, nodes.tree_root)]
+    below = below[np.lexsort((parent_slot[below], is_twig[parent[below]], part[parent[below]]))]
+    strays = np.bincount(part[parent[below]], ~is_twig[parent[below]], len(tree)).astype(np.int64)
     repeat = np.zeros(len(inner), np.int64)
-    repeat[again] = _within(repeats) + 1
+    repeat[again[inner]] = np.repeat(base // 2, repeats) + _within(repeats) + 1
     point, weight, length, begin = quadratures(derived.points)
+    phases = np.where(is_first & (n_parts[tree] > 1), _DOWN, _DOWN + _UP)
+    parts = [
+        phases, np.cumsum(n_inner) - n_inner, n_inner - twigs, twigs,
+        np.cumsum(strays + 2 * twigs) - strays - 2 * twigs, strays, np.cumsum(repeats) - repeats, repeats, base,
+    ]  # fmt: skip
+    table, first = np.stack(parts, axis=1), np.cumsum(n_parts) - n_parts
+    cut = np.flatnonzero(n_parts > 1)
+    table = np.insert(table, (first + n_parts)[cut], table[first[cut]], axis=0)
+    table[(first + n_parts + np.cumsum(n_parts > 1) - 1)[cut], 0] = _UP
     i32 = np.int32
     return Schedule(
-        tree=np.stack([n_inner - twigs, twigs, repeats, tree_target, length, begin], axis=1).astype(i32),
+        tree=np.stack([n_parts + (n_parts > 1), tree_target, length, begin], axis=1).astype(i32),
+        part=table.astype(i32),
         split_index=nodes.split_index[inner],
         threshold=nodes.threshold[inner],
         node_flags=nodes.node_flags[inner],
@@ -190,11 +236,11 @@ def schedule(nodes: Nodes, derived: Shares, tree_target: Array) -> Schedule:
         category_words=nodes.category_words,
         share=derived.share[inner],
         parent_slot=parent_slot[inner].astype(i32),
-        ancestor_slot=np.where(again, parent_slot[derived.via[inner]], 1).astype(i32),
+        ancestor_slot=np.where(again[inner], parent_slot[derived.via[inner]], 1).astype(i32),
         repeat=repeat.astype(i32),
-        kept=derived.kept[inner[again]],
-        leaf_slot=parent_slot[leaves].astype(i32),
-        leaf_value=nodes.leaf_value[~left_child[leaves]],
+        kept=derived.kept[inner[again[inner]]],
+        leaf_slot=parent_slot[below].astype(i32),
+        leaf_value=nodes.leaf_value[~left_child[below]],
         point=point,
         weight=weight,
     )
@@ -202,7 +248,8 @@ def schedule(nodes: Nodes, derived: Shares, tree_target: Array) -> Schedule:
 
 def _within(counts: Array) -> Array:
     """0, 1, ... for the first count, and so on."""
-    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    numbers: Array = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return numbers
 
 
 def expected_values(nodes: Nodes, derived: Shares) -> Array:

@@ -166,7 +166,7 @@ _FAMILIES = {
         bins: x T[n,d], begin i64[e], edge f64[q], out T[n,d]
     """,
     "shap": """
-        tree_shap: x X[n,d], tree i32[t,6], split_index i32[m], threshold X[m], node_flags u8[m], \
+        tree_shap: x X[n,d], tree i32[t,4], part i32[u,9], split_index i32[m], threshold X[m], node_flags u8[m], \
             category_begin i32[c], category_words u32[w], share f64[m], parent_slot i32[m], ancestor_slot i32[m], \
             repeat i32[m], kept f64[p], leaf_slot i32[l], leaf_value f64[l,v], point f64[q], weight f64[q], \
             columns X[d,8], left f64[8], gain f64[g], agrees f64[a], bent f64[h], carried f64[s], expected f64[s], \

@@ -94,16 +94,43 @@ def test_schedule_of_a_tree_by_hand() -> None:
     left_child = [-6, 2, 4, -1, 6, 8, -2, -3, -4, -5]
     tree = nodes(left_child, [0, 0, 1, 0, 0, 0, 0, 0, 0, 0], [5, 9, 6, 3, 6, 0, 2, 4, 0, 0], roots=[0, 1])
     found = schedule(tree, shares(tree), np.array([2, 1]))
-    assert found.tree.tolist() == [[0, 0, 0, 2, 0, 0], [2, 2, 2, 1, 4, 0]]
+    assert found.tree.tolist() == [[0, 2, 0, 0], [1, 1, 4, 0]]
+    assert found.part.tolist() == [[3, 0, 2, 2, 0, 1, 0, 2, 0]]
     assert found.split_index.tolist() == [0, 1, 0, 0]
     assert found.parent_slot.tolist() == [0, 2, 4, 5]
     assert found.ancestor_slot.tolist() == [1, 1, 2, 2]
     assert found.repeat.tolist() == [0, 0, 1, 2]
     np.testing.assert_allclose(found.share, [6 / 9, 1, 1 / 3, 0.5])
     np.testing.assert_allclose(found.kept, [6 / 9, 6 / 9])
-    assert found.leaf_value[:, 0].tolist() == [5, 0, 1, 2, 3, 4]
-    assert found.leaf_slot.tolist() == [0, 3, 6, 7, 8, 9]
+    assert found.leaf_value[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert found.leaf_slot.tolist() == [3, 6, 7, 8, 9]
     assert found.scratch == {"gain": 32, "agrees": 80, "bent": 24, "carried": 48, "expected": 48, "sums": 4}
+
+
+def test_schedule_of_a_large_tree_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in parts of one node: nodes 0 and 1 at the top, then 3 and 4, which use the same slots."""
+    monkeypatch.setattr(forests, "_PART_NODES", 1)
+    tree = nodes([1, 3, -1, 5, 7, -2, -3, -4, -5], [0, 1, 0, 0, 0, 0, 0, 0, 0], [9, 6, 3, 6, 0, 2, 4, 0, 0])
+    found = schedule(tree, shares(tree), np.array([0]))
+    assert found.tree.tolist() == [[4, 0, 4, 0]]
+    assert found.part.tolist() == [
+        [1, 0, 2, 0, 0, 1, 0, 0, 0],
+        [3, 2, 0, 1, 1, 0, 0, 1, 6],
+        [3, 3, 0, 1, 3, 0, 1, 1, 6],
+        [2, 0, 2, 0, 0, 1, 0, 0, 0],
+    ]
+    assert found.parent_slot.tolist() == [0, 2, 4, 5]
+    assert found.ancestor_slot.tolist() == [1, 1, 2, 2]
+    assert found.repeat.tolist() == [0, 0, 4, 4]
+    assert found.leaf_slot.tolist() == [3, 8, 9, 8, 9]
+    assert found.scratch == {"gain": 32, "agrees": 80, "bent": 40, "carried": 64, "expected": 64, "sums": 4}
+
+
+@pytest.mark.parametrize(("left_child", "roots"), [([1, 3, 3, -1, -2], [0]), ([1, -1, -2], [0, 1]), ([-1], [0, 0])])
+def test_nodes_that_are_below_several_are_refused(left_child: list[int], roots: list[int]) -> None:
+    n = len(left_child)
+    with pytest.raises(TaskError, match="twice"):
+        shares(nodes(left_child, [0] * n, [1] * n, roots))
 
 
 def test_very_deep_trees_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

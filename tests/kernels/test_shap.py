@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import inferir.explain.forests as forests_of
 from inferir.explain.forests import Nodes, Schedule, schedule, shares
 from tests.kernels.test_tree import forests, grow, rows_for
 from tests.kernels.twins import INTERPRETED, Array, call, check, examples, matrices, same_bits, widths
+
 
 def explained(forest: Mapping[str, Any], cover: Array) -> tuple[dict[str, Any], dict[str, int]]:
     """Arguments of tree_shap for a forest, and the lengths of scratch."""
@@ -44,7 +47,9 @@ def test_tree_shap(width: str, data: Any) -> None:
     x = data.draw(rows_for(forest, width))[: 70 if INTERPRETED else 140]
     n_nodes = len(forest["left_child"])
     cover = data.draw(hnp.arrays(np.float64, n_nodes, elements=st.integers(0, 9).map(float)))
-    arguments, sizes = explained(forest, cover)
+    whole = data.draw(st.sampled_from([1, 3, forests_of._PART_NODES]))
+    with mock.patch.object(forests_of, "_PART_NODES", whole):
+        arguments, sizes = explained(forest, cover)
     check(f"tree_shap_{width}", {"x": x, **arguments}, sizes, relative=1e-11, size=magnitude(forest))
 
 
@@ -136,7 +141,7 @@ def test_a_long_path_of_different_columns() -> None:
     random = np.random.default_rng(5)
     cover = random.integers(1, 50, 2 * depth + 1).astype(float)
     arguments, sizes = explained(forest, cover)
-    assert arguments["tree"][:, 4].tolist() == [depth // 2]
+    assert arguments["tree"][:, 2].tolist() == [depth // 2]
     x = random.normal(size=(6, depth))
     check("tree_shap_f64", {"x": x, **arguments}, sizes, relative=1e-10, size=magnitude(forest))
 
@@ -161,6 +166,22 @@ def test_more_points_change_nothing(points: int, rows: int) -> None:
     )
     np.testing.assert_allclose(found, enough, rtol=0, atol=1e-13 * magnitude(forest))
     assert np.abs(wrong - enough).max() > 1e-9
+
+
+@pytest.mark.skipif(INTERPRETED, reason="a large tree takes minutes interpreted")
+@pytest.mark.parametrize("rows", [1, 8, 11])
+@pytest.mark.parametrize("nodes_of_a_part", [5, 40, 200])
+def test_cutting_a_large_tree_changes_nothing_but_the_order_of_sums(rows: int, nodes_of_a_part: int) -> None:
+    forest = ragged(700, 24)
+    x = np.random.default_rng(1).normal(size=(rows, 24))
+    cover = np.random.default_rng(2).integers(1, 50, len(forest["left_child"])).astype(float)
+    found = []
+    for most in (nodes_of_a_part, 1000):
+        with mock.patch.object(forests_of, "_PART_NODES", most):
+            arguments, sizes = explained(forest, cover)
+        assert (len(arguments["part"]) > 1) == (most < 1000)
+        found.append(call("jit", "tree_shap_f64", {"x": x, **arguments}, sizes)["out"])
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-14 * magnitude(forest))
 
 
 @given(data=st.data(), width=widths, missing=st.integers(0, 1))

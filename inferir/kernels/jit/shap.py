@@ -27,10 +27,12 @@ whether the row agrees with all of them. If it does, with f = z' + (1 - z') t, t
 gets z' / f^2 times as much; if not, e is 0. That phi_i is then right for all of them follows from adding, at each node,
 its leaves' terms for the factor with this question and taking off those for the factor without it.
 
-What does not depend on the row is made when a model is bound, in `explain/forests.py`. Of each tree, leaves are no nodes
-here; first come its *forks*, level by level, then its *twigs*, whose children are both leaves. So there are three short
-loops, none of which has to find out what it is at: down the forks with g, over the twigs, and up the forks with E. Steps
-run over the points of one row, or over eight rows at each point (`_quadrature.py`).
+What does not depend on the row is made when a model is bound, in `explain/forests.py`. There, leaves are no nodes; of
+each tree, first come its *forks*, level by level, then its *twigs*, whose children are both leaves. So there are three
+short loops, none of which has to find out what it is at: down the forks with g, over the twigs, and up the forks with
+E. Steps run over the points of one row, or over eight rows at each point (`_quadrature.py`). A large tree is cut into
+parts, so that what the loops leave for each other stays in the cache: first down the part at the top, then each part
+below it, down and up, in the same memory, and in the end up the part at the top.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ from inferir.kernels.jit._compile import kernel, scalar
 from inferir.kernels.jit._quadrature import LANES, Steps, compare, divide, eight_points, four_points, rows
 from inferir.kernels.jit._simd import flat
 from inferir.kernels.jit.tree import CATEGORICAL, DEFAULT_LEFT, ZERO_MISSING, goes_right
+
+#: What is done at a part in its turn.
+DOWN, UP = 1, 2
 
 
 @scalar
@@ -57,104 +62,119 @@ def left_of(value, i, threshold, node_flags, category_begin, category_words):
 
 @scalar
 def set_gains(
-    x, row, node, forks, inner, split_index, threshold, node_flags, category_begin, category_words, share,
-    ancestor_slot, agrees, gain,
+    x, row, columns, left, node, forks, inner, base, place, split_index, threshold, node_flags, category_begin,
+    category_words, share, ancestor_slot, agrees, gain,
 ):  # fmt: skip
-    """gain[i] = e of node i, for one row. A row agrees at a slot, 1.0 or 0.0, where it goes to that child, and agrees
-    with the nodes above that ask the same column; at slot 1 always."""
+    """gain[place + i] = e of a part's node i, for one row. A row agrees at a slot, 1.0 or 0.0, where it goes to that
+    child, and agrees with the nodes above that ask the same column; at slot 1 always."""
     one, two = np.uint64(1), np.uint64(2)
     agrees[one] = 1.0
     for i in range(forks):
-        at = node + i
+        at, below = node + i, base + two * i + two
         value, agree = x[row, np.uint32(split_index[at])], agrees[np.uint32(ancestor_slot[at])]
-        left = left_of(value, at, threshold, node_flags, category_begin, category_words)
-        gain[i] = agree * (left - share[at])
-        agrees[two * i + two] = agree * left
-        agrees[two * i + two + one] = agree * (1.0 - left)
+        goes_left = left_of(value, at, threshold, node_flags, category_begin, category_words)
+        gain[place + i] = agree * (goes_left - share[at])
+        agrees[below] = agree * goes_left
+        agrees[below + one] = agree * (1.0 - goes_left)
     for i in range(forks, inner):
         at = node + i
-        left = left_of(
-            x[row, np.uint32(split_index[at])], at, threshold, node_flags, category_begin, category_words
-        )
-        gain[i] = agrees[np.uint32(ancestor_slot[at])] * (left - share[at])
+        value, agree = x[row, np.uint32(split_index[at])], agrees[np.uint32(ancestor_slot[at])]
+        goes_left = left_of(value, at, threshold, node_flags, category_begin, category_words)
+        gain[place + i] = agree * (goes_left - share[at])
 
 
 @scalar
 def set_gains_of_rows(
-    columns, node, inner, split_index, threshold, node_flags, category_begin, category_words, share, ancestor_slot,
-    left, agrees, gain,
+    x, row, columns, left, node, forks, inner, base, place, split_index, threshold, node_flags, category_begin,
+    category_words, share, ancestor_slot, agrees, gain,
 ):  # fmt: skip
-    """The same for LANES rows."""
+    """The same for LANES rows, which are in `columns`."""
     two, lanes = np.uint64(2), np.uint64(LANES)
     for r in range(lanes):
         agrees[lanes + r] = 1.0
     for i in range(inner):
         at, flags = node + i, np.int32(node_flags[node + i])
-        column = np.uint64(np.uint32(split_index[at]))
+        column, ancestor = np.uint64(np.uint32(split_index[at])), np.uint64(np.uint32(ancestor_slot[at]))
         if flags & (CATEGORICAL | ZERO_MISSING):
             for r in range(lanes):
                 left[r] = left_of(columns[column, r], at, threshold, node_flags, category_begin, category_words)
         else:
             compare(columns, column * lanes, threshold[at], flags & DEFAULT_LEFT, left)
-        ancestor = np.uint64(np.uint32(ancestor_slot[at])) * lanes
-        divide(left, share[at], agrees, ancestor, gain, i * lanes, (i + np.uint64(1)) * two * lanes)
+        below = (base + two * i + two) * lanes
+        divide(left, share[at], agrees, ancestor * lanes, gain, (place + i) * lanes, below)
 
 
-def _sweep_of(steps: Steps) -> Any:
-    """The three loops."""
-    bend, fill, carry, join, join_leaves = steps[2:]
-    n_points, n_rows = steps[:2]
+def _sweep_of(steps: Steps, set_gains: Any) -> Any:
+    n_points, n_rows, bend, fill, carry, join, join_leaves = steps
 
     @scalar
     def sweep(
-        node, forks, twigs, leaf, again, repeats, rule, split_index, share, parent_slot, repeat, kept, leaf_slot,
-        leaf_value, refill, point, weight, bent, gain, carried, expected, contribution, first, column_step, output_step,
+        x, row, columns, left, part, begin, end, rule, fresh, split_index, threshold, node_flags, category_begin,
+        category_words, share, parent_slot, ancestor_slot, repeat, kept, leaf_slot, leaf_value, point, weight, gain,
+        agrees, bent, carried, expected, sums, first, column_step, output_step,
     ):  # fmt: skip
-        """Add what a tree gives to `contribution`: to column f and output j at first + column_step f + output_step j.
-        Unless told to `refill`, `expected` has the values of leaves below forks already, as they are the same for all
-        rows."""
+        """Add what a tree gives at the points from `rule` on: to column f and output j at first + column_step f +
+        output_step j of `sums`. Its parts are those from `begin` to `end`. Without `fresh`, gains are there already,
+        as they are the same at all points; and so are values of leaves below forks, of one part and one output."""
         zero, one, two = np.uint64(0), np.uint64(1), np.uint64(2)
         wide, bent_step, gain_step = np.uint64(n_points * n_rows), np.uint64(2 * n_points), np.uint64(n_rows)
-        strays = forks + one - twigs
-        pairs, width = leaf + strays, np.uint64(leaf_value.shape[1])
+        width = np.uint64(leaf_value.shape[1])
         bend(point, rule, 1.0, bent, zero)
-        for i in range(repeats):
-            bend(point, rule, kept[again + i], bent, (i + one) * bent_step)
         for k in range(wide):
             carried[k] = weight[rule + (k if n_points > 1 else zero)]
-        for i in range(forks):
-            at, above = np.uint64(np.uint32(repeat[node + i])), np.uint64(np.uint32(parent_slot[node + i]))
-            carry(
-                bent, at * bent_step, share[node + i], gain, i * gain_step, carried, above * wide,
-                (i + one) * two * wide,
-            )  # fmt: skip
-        for j in range(width):
-            output = first + j * output_step
-            if width > one or refill:
-                for i in range(strays):
-                    fill(leaf_value[leaf + i, j], expected, np.uint64(np.uint32(leaf_slot[leaf + i])) * wide)
-            for i in range(twigs):
-                here = node + forks + i
-                at, above = np.uint64(np.uint32(repeat[here])), np.uint64(np.uint32(parent_slot[here]))
-                left, right = leaf_value[pairs + two * i, j], leaf_value[pairs + two * i + one, j]
-                join_leaves(
-                    bent, at * bent_step, share[here], gain, (forks + i) * gain_step, carried, above * wide, expected,
-                    left, right, contribution, output + np.uint64(np.uint32(split_index[here])) * column_step,
+        is_cut = end > begin + one
+        for turn in range(width if is_cut else one):  # what is below a part is there for one output at a time
+            for u in range(begin, end):
+                phases, node, base = part[u, 0], np.uint64(part[u, 1]), np.uint64(part[u, 8])
+                forks, twigs = np.uint64(part[u, 2]), np.uint64(part[u, 3])
+                leaf, strays, again, repeats = (
+                    np.uint64(part[u, 4]), np.uint64(part[u, 5]), np.uint64(part[u, 6]), np.uint64(part[u, 7]),
                 )  # fmt: skip
-            for i in range(forks):
-                fork = forks - one - i
-                here = node + fork
-                at, above = np.uint64(np.uint32(repeat[here])), np.uint64(np.uint32(parent_slot[here]))
-                join(
-                    bent, at * bent_step, share[here], gain, fork * gain_step, carried, above * wide, expected,
-                    (fork + one) * two * wide, contribution,
-                    output + np.uint64(np.uint32(split_index[here])) * column_step,
-                )  # fmt: skip
+                half, pairs, place = base >> one, leaf + strays, node - np.uint64(part[begin, 1])
+                if phases & DOWN:
+                    if fresh and turn == zero:
+                        set_gains(
+                            x, row, columns, left, node, forks, forks + twigs, base, place, split_index, threshold,
+                            node_flags, category_begin, category_words, share, ancestor_slot, agrees, gain,
+                        )  # fmt: skip
+                    for i in range(repeats):
+                        bend(point, rule, kept[again + i], bent, (half + i + one) * bent_step)
+                    for i in range(forks):
+                        at, above = np.uint64(np.uint32(repeat[node + i])), np.uint64(np.uint32(parent_slot[node + i]))
+                        carry(
+                            bent, at * bent_step, share[node + i], gain, (place + i) * gain_step, carried, above * wide,
+                            (base + two * i + two) * wide,
+                        )  # fmt: skip
+                until = turn + one if is_cut else width
+                for j in range(turn, until if phases & UP else turn):
+                    output = first + j * output_step
+                    if fresh or width > one or is_cut:
+                        for i in range(strays):
+                            fill(leaf_value[leaf + i, j], expected, np.uint64(np.uint32(leaf_slot[leaf + i])) * wide)
+                    for i in range(twigs):
+                        here = node + forks + i
+                        at, above = np.uint64(np.uint32(repeat[here])), np.uint64(np.uint32(parent_slot[here]))
+                        left_value, right_value = leaf_value[pairs + two * i, j], leaf_value[pairs + two * i + one, j]
+                        join_leaves(
+                            bent, at * bent_step, share[here], gain, (place + forks + i) * gain_step, carried,
+                            above * wide, expected, left_value, right_value, sums,
+                            output + np.uint64(np.uint32(split_index[here])) * column_step,
+                        )  # fmt: skip
+                    for i in range(forks):
+                        fork = forks - one - i
+                        here = node + fork
+                        at, above = np.uint64(np.uint32(repeat[here])), np.uint64(np.uint32(parent_slot[here]))
+                        join(
+                            bent, at * bent_step, share[here], gain, (place + fork) * gain_step, carried, above * wide,
+                            expected, (base + two * fork + two) * wide, sums,
+                            output + np.uint64(np.uint32(split_index[here])) * column_step,
+                        )  # fmt: skip
 
     return sweep
 
 
-sweep_four_points, sweep_eight_points, sweep_rows = map(_sweep_of, (four_points, eight_points, rows))
+sweep_four_points, sweep_eight_points = _sweep_of(four_points, set_gains), _sweep_of(eight_points, set_gains)
+sweep_rows = _sweep_of(rows, set_gains_of_rows)
 
 
 @scalar
@@ -170,20 +190,21 @@ def total(sums, at, step, count):
 
 @kernel
 def tree_shap(
-    x, tree, split_index, threshold, node_flags, category_begin, category_words, share, parent_slot, ancestor_slot,
-    repeat, kept, leaf_slot, leaf_value, point, weight, columns, left, gain, agrees, bent, carried, expected,
-    contribution, out,
+    x, tree, part, split_index, threshold, node_flags, category_begin, category_words, share, parent_slot,
+    ancestor_slot, repeat, kept, leaf_slot, leaf_value, point, weight, columns, left, gain, agrees, bent, carried,
+    expected, contribution, out,
 ):  # fmt: skip
     """out[i, f, o] = Shapley value of column f for output o of a forest: see the top of this file.
 
-    Trees lie one behind the other: nodes in the order above, and leaves, first those below forks, then two for each
-    twig. tree[t] = forks, twigs, how many nodes ask a column that one above asks, output of the first leaf value,
-    points, and where these begin in `point` and `weight`: a multiple of 4, of which the last may have weight 0.
+    tree[t] = how many parts it has, output of its first leaf value, points, and where these begin in `point` and
+    `weight`: a multiple of 4, of which the last may have weight 0. part[u] = what is done (1 down, 2 up, 3 both), first
+    node, forks, twigs, first leaf, leaves below forks, first in `kept`, how many there, base. Nodes of a part are in
+    the order above; leaves below its forks come first, then two for each twig.
 
-    The children of node i of a tree have slots 2 i + 2, the left one, and 2 i + 3. parent_slot = the node's own slot, 0
-    of a root; ancestor_slot = that of the child, on the way, of the closest node above that asks the same column, 1
-    where there is none; repeat = the number of such a node within its tree, from 1 on, 0 where there is none above;
-    kept = z' of these, tree by tree; share = part of a node's cover that goes left. leaf_slot matters below forks.
+    The children of a part's node i have slots base + 2 i + 2, the left one, and base + 2 i + 3. parent_slot = the
+    node's own slot, 0 of a root; ancestor_slot = that of the child, on the way, of the closest node above that asks the
+    same column, 1 where there is none; kept = z' of such nodes; repeat = base / 2 + 1, 2, ... for them within a part,
+    else 0; share = part of a node's cover that goes left. leaf_slot matters below forks.
     """
     zero, one, lanes = np.uint64(0), np.uint64(1), np.uint64(LANES)
     n_columns, n_outputs = np.uint64(contribution.shape[0]), np.uint64(contribution.shape[1])
@@ -198,46 +219,38 @@ def tree_shap(
             for f in range(n_columns):
                 for r in range(lanes):
                     columns[f, r] = x[top + min(r, n_rows - one), f]
-        node, leaf, again = zero, zero, zero
+        begin = zero
         for t in range(np.uint64(tree.shape[0])):
-            forks, twigs, repeats = np.uint64(tree[t, 0]), np.uint64(tree[t, 1]), np.uint64(tree[t, 2])
-            target, points, rule = np.uint64(tree[t, 3]), np.uint64(tree[t, 4]), np.uint64(tree[t, 5])
+            end, target = begin + np.uint64(tree[t, 0]), np.uint64(tree[t, 1])
+            points, rule = np.uint64(tree[t, 2]), np.uint64(tree[t, 3])
+            first, output_step = target * count * step, count * step
             if n_rows > one:
-                set_gains_of_rows(
-                    columns, node, forks + twigs, split_index, threshold, node_flags, category_begin, category_words,
-                    share, ancestor_slot, left, agrees, gain,
-                )  # fmt: skip
                 for k in range(points):
                     if weight[rule + k] > 0.0:
-                        first = (target * count + (k & (lanes - one))) * lanes
                         sweep_rows(
-                            node, forks, twigs, leaf, again, repeats, rule + k, split_index, share, parent_slot,
-                            repeat, kept, leaf_slot, leaf_value, k == zero, point, weight, bent, gain, carried,
-                            expected, sums, first, n_outputs * count * lanes, count * lanes,
+                            x, top, columns, left, part, begin, end, rule + k, k == zero, split_index,
+                            threshold, node_flags, category_begin, category_words, share, parent_slot, ancestor_slot,
+                            repeat, kept, leaf_slot, leaf_value, point, weight, gain, agrees, bent, carried, expected,
+                            sums, first + (k & (lanes - one)) * lanes, n_outputs * output_step, output_step,
                         )  # fmt: skip
             else:
-                set_gains(
-                    x, top, node, forks, forks + twigs, split_index, threshold, node_flags, category_begin,
-                    category_words, share, ancestor_slot, agrees, gain,
-                )  # fmt: skip
-                first = target * count
                 while points >= lanes:
                     sweep_eight_points(
-                        node, forks, twigs, leaf, again, repeats, rule, split_index, share, parent_slot, repeat, kept,
-                        leaf_slot, leaf_value, True, point, weight, bent, gain, carried, expected, sums, first,
-                        n_outputs * count, count,
+                        x, top, columns, left, part, begin, end, rule, True, split_index, threshold, node_flags,
+                        category_begin, category_words, share, parent_slot, ancestor_slot, repeat, kept, leaf_slot,
+                        leaf_value, point, weight, gain, agrees, bent, carried, expected, sums, first,
+                        n_outputs * output_step, output_step,
                     )  # fmt: skip
                     points -= lanes
                     rule += lanes
                 if points:
                     sweep_four_points(
-                        node, forks, twigs, leaf, again, repeats, rule, split_index, share, parent_slot, repeat, kept,
-                        leaf_slot, leaf_value, True, point, weight, bent, gain, carried, expected, sums, first,
-                        n_outputs * count, count,
+                        x, top, columns, left, part, begin, end, rule, True, split_index, threshold, node_flags,
+                        category_begin, category_words, share, parent_slot, ancestor_slot, repeat, kept, leaf_slot,
+                        leaf_value, point, weight, gain, agrees, bent, carried, expected, sums, first,
+                        n_outputs * output_step, output_step,
                     )  # fmt: skip
-            node += forks + twigs
-            leaf += forks + twigs + one
-            again += repeats
+            begin = end
         for r in range(n_rows):
             for f in range(n_columns):
                 for o in range(n_outputs):

@@ -8,6 +8,7 @@ Sets of one size are added up together, as the coefficients of a polynomial: one
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,18 +16,23 @@ from inferir.kernels.reference._types import Floats, Integers
 from inferir.kernels.reference.tree import _goes_right
 
 
-def _leaf_paths(forks: int, twigs: int, leaf_slot: Integers, parent_slot: Integers) -> list[list[tuple[int, bool]]]:
-    """For each leaf of a tree the nodes on the way down to it, and whether it goes left there. Leaves below forks say
-    where they are; twigs come behind the forks, and have two each."""
-    slots = [*leaf_slot[: forks + 1 - twigs].tolist(), *range(2 * forks + 2, 2 * (forks + twigs) + 2)]
-    paths: list[list[tuple[int, bool]]] = []
-    for slot in slots:
-        paths.append([])
-        while slot >= 2:
-            node, is_right = divmod(slot - 2, 2)
-            paths[-1].insert(0, (node, not is_right))
-            slot = int(parent_slot[node])
-    return paths
+def _leaf_paths(
+    parts: Integers, leaf_slot: Integers, parent_slot: Integers
+) -> Iterator[tuple[int, list[tuple[int, bool]]]]:
+    """Each leaf of a tree, and the nodes on the way down to it, with whether it goes left there. Parts of a tree take
+    turns in using slots."""
+    path_to: dict[int, list[tuple[int, bool]]] = {0: []}
+    for phases, first, forks, twigs, leaf, strays, _, _, base in parts.tolist():
+        if phases == 2:
+            continue
+        for i in range(forks + twigs):
+            for side in (0, 1):
+                path = path_to[int(parent_slot[first + i])]
+                path_to[base + 2 * i + 2 + side] = [*path, (first + i, side == 0)]
+        for number in range(leaf, leaf + strays):
+            yield number, path_to[int(leaf_slot[number])]
+        for number in range(2 * twigs):
+            yield leaf + strays + number, path_to[base + 2 * forks + 2 + number]
 
 
 def _known_sets(known: list[Floats], unknown: list[float]) -> Floats:
@@ -44,6 +50,7 @@ def _known_sets(known: list[Floats], unknown: list[float]) -> Floats:
 def tree_shap(
     x: Floats,
     tree: Integers,
+    part: Integers,
     split_index: Integers,
     threshold: Floats,
     node_flags: Integers,
@@ -70,17 +77,16 @@ def tree_shap(
 ) -> None:
     """out[i, f, o] = what column f adds to output o: sum over leaves of (known - unknown) times the sets of others."""
     out[:] = 0
-    width, first, leaf = leaf_value.shape[1], 0, 0
+    width, parts = leaf_value.shape[1], 0
     goes_left = []
     for node in range(len(split_index)):
         flags, border = np.full(len(x), node_flags[node]), np.full(len(x), threshold[node])
         goes_left.append(~_goes_right(x[:, split_index[node]], flags, border, category_begin, category_words))
-    for forks, twigs, _, target, _, _ in tree.tolist():
-        for path in _leaf_paths(forks, twigs, leaf_slot[leaf:], parent_slot[first:]):
+    for n_parts, target, _, _ in tree.tolist():
+        for leaf, path in _leaf_paths(part[parts : parts + n_parts], leaf_slot, parent_slot):
             known: dict[int, Floats] = {}
             unknown: dict[int, float] = {}
-            for number, goes in path:
-                node = first + number
+            for node, goes in path:
                 column = int(split_index[node])
                 known[column] = known.get(column, 1.0) * (goes_left[node] == goes)
                 unknown[column] = unknown.get(column, 1.0) * float(share[node] if goes else 1.0 - share[node])
@@ -93,8 +99,7 @@ def tree_shap(
                     mean += total_of_size / (m * math.comb(m - 1, size))
                 phi = (known[column] - unknown[column]) * mean
                 out[:, column, target : target + width] += phi[:, None] * leaf_value[leaf]
-            leaf += 1
-        first += forks + twigs
+        parts += n_parts
 
 
 def linear_shap(x: Floats, coef: Floats, mean: Floats, missing: int, out: Floats) -> None:
