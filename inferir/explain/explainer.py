@@ -22,7 +22,7 @@ from inferir.threads import Threads
 __all__ = ["Explainer"]
 
 
-#: A column that has no part in an infinite difference would still get NaN.
+#: With infinite differences, contributions would be NaN, or not, by the form of the vectors.
 _LARGEST_LEAF = 1e300
 
 
@@ -135,10 +135,10 @@ def _forest(b: Binder, op: str) -> tuple[Value, Array, Array]:
     x, nodes, tree_target, scale, base = (_asymmetric if op == "forest" else _symmetric)(b)
     if not np.isfinite(nodes.cover).all() or (nodes.cover < 0).any():
         raise b.fail("expected covers to be finite and not negative")
-    if not (np.abs(nodes.leaf_value * scale) < _LARGEST_LEAF).all():
-        raise b.fail(f"expected values of leaves below {_LARGEST_LEAF:g}, whose differences are finite")
     derived = shares(nodes)
     nodes = nodes._replace(leaf_value=np.ascontiguousarray(nodes.leaf_value * scale, np.float64))
+    if not (np.abs(nodes.leaf_value) < _LARGEST_LEAF).all():
+        raise b.fail(f"expected values of leaves below {_LARGEST_LEAF:g}, whose differences are finite")
     base = base.astype(np.float64)
     np.add.at(base, tree_target[:, None] + np.arange(nodes.leaf_value.shape[1]), expected_values(nodes, derived))
     value, steps = _result(b, x.width, len(base)), schedule(nodes, derived, tree_target)
