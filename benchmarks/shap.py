@@ -9,8 +9,7 @@ import numpy as np
 
 from benchmarks.common import COLUMNS, SAME_ANSWER_ROWS, Case, Given, KernelBenchmark, random
 from benchmarks.specs import grown_forest
-from inferir.explain.forests import Nodes, quadrature, shares
-from inferir.kernels.signatures import SHAP_BLOCK_ROWS
+from inferir.explain.forests import Nodes, schedule, shares
 
 
 @cache
@@ -19,12 +18,10 @@ def _explained(n_trees: int, n_leaves: int, complete: bool) -> tuple[Given, dict
     tensors: dict[str, Any] = grown_forest(n_trees, n_leaves, complete=complete).tensors(np.zeros(1))
     tensors |= {"category_begin": np.zeros(1, np.int32), "category_words": np.zeros(0, np.uint32)}
     cover = random().integers(1, 1000, len(tensors["left_child"]))
-    derived = shares(Nodes(**{name: tensors.get(name, cover) for name in Nodes._fields}))
-    point, weight = quadrature(int(derived.tree_points.max()))
-    lengths = {"b": SHAP_BLOCK_ROWS, "s": derived.levels, "e": 2 * derived.levels, "p": int(derived.tree_points.max())}
-    given = {**tensors, **derived._asdict(), "point": point, "weight": weight}
-    del given["base"], given["tree_depth"], given["levels"]
-    return given, {**lengths, "k": 1}
+    nodes = Nodes(**{name: tensors.get(name, cover) for name in Nodes._fields})
+    steps = schedule(nodes, shares(nodes), tensors["tree_target"])
+    gain, agrees, bent, carried, _, sums = steps.scratch.values()
+    return steps._asdict(), {"g": gain, "a": agrees, "h": bent, "s": carried, "b": sums, "k": 1}
 
 
 def _case(n_trees: int, n_leaves: int, complete: bool = False) -> Case:

@@ -81,7 +81,15 @@ class InvalidInputError(InferirError, ValueError):
 
 
 class SignatureError(FormatError):
+    """Its message says what to do in the words of a caller from Python. `asked_as` is the word of another, for
+    `trusted_keys`: a command's option, a server's setting."""
+
     code, name = "E007", "SIGNATURE_INVALID"
+    asked_as = "trusted_keys"
+
+    @property
+    def message(self) -> str:
+        return super().message.replace("trusted_keys", self.asked_as)
 
 
 class TaskError(InferirError, AttributeError):

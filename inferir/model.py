@@ -5,6 +5,7 @@ model.predict(rows)        labels, numbers or cluster numbers
 model.predict_proba(rows)  one column per class
 model.raw(rows)            margin, decision function
 model.transform(rows)      preprocessing or projection
+model.answers(rows, ...)   several of these, from one run of the model
 model.explain(rows)        what each column adds to the score
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -30,6 +31,7 @@ from inferir.formats.prepared import nbytes_of
 from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
 from inferir.plan import FACES, LEAST_SHARED_ROWS, Plan
 from inferir.prepare import prepare
+from inferir.program.native import Form
 from inferir.rows import Columns
 from inferir.threads import Threads, cores
 
@@ -43,6 +45,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 #: The shortest way to an answer for rows of a dtype, if it has been gone before and the backend has one.
 _Short: TypeAlias = "dict[np.dtype[Any], Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]"
+_All: TypeAlias = "Callable[[npt.NDArray[Any]], list[npt.NDArray[Any]]]"
 
 
 class Model:
@@ -76,6 +79,8 @@ class Model:
         self._fews: dict[str, _Short] = {face: {} for face in FACES}
         self._manys: dict[str, _Short] = {face: {} for face in FACES}
         self._predict_single = self._singles["prediction"]
+        #: Of several faces: for one row if there is such a way, for a few, for many.
+        self._together: dict[tuple[tuple[str, ...], np.dtype[Any]], tuple[_All | None, _All, _All]] = {}
 
     # -- answers
 
@@ -101,30 +106,46 @@ class Model:
             single = self._predict_single.get(rows.dtype)  # as `_run` does, without its call
             if single is not None:
                 return single(rows)
-        answer = self._run("prediction", rows, encoded)
-        if not self._labels:
-            return answer[:, 0] if answer.shape[1] == 1 else answer
-        columns = [
-            answer[:, k] if labels is None else labels.take(answer[:, k]) for k, labels in enumerate(self._labels)
-        ]
-        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+        return self._labelled(self._run("prediction", rows, encoded))
 
     def predict_proba(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
         """Probabilities of `classes`, (n, classes); a list of them, one per output, where there are several."""
-        answer = self._run("probabilities", rows, encoded)
-        if len(self._classes) < 2:
-            return answer
-        ends = np.cumsum([len(labels) for labels in self._classes])
-        return np.split(answer, ends[:-1], axis=1)
+        return self._by_output(self._run("probabilities", rows, encoded))
 
     def raw(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """What the model computes before any link: margins, decision function, scores. (n,) or (n, outputs)."""
-        answer = self._run("raw", rows, encoded)
-        return answer[:, 0] if answer.shape[1] == 1 else answer
+        return _flat(self._run("raw", rows, encoded))
 
     def transform(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """The transformed rows, (n, outputs)."""
         return self._run("transformed", rows, encoded)
+
+    def answers(
+        self, rows: Any, faces: Sequence[str], *, encoded: bool = False
+    ) -> dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]]:
+        """Several of `Model.faces` from one run: what `predict` ("prediction"), `predict_proba` ("probabilities"),
+        `raw` and `transform` ("transformed") give one by one, the same bits, without going through the model for each.
+
+        rows, encoded  as for `predict`, which it raises like; TaskError (E008) too for a face that the model has not.
+        """
+        asked = faces if type(faces) is tuple else tuple(faces)
+        if type(rows) is ndarray:
+            ways = self._together.get((asked, rows.dtype))
+            if ways is not None:
+                single, few, many = ways
+                if single is not None and rows.shape == self._single_shape:
+                    return dict(zip(asked, single(rows), strict=True))
+                if self._columns.fits(rows):
+                    return self._shaped(asked, (few if len(rows) < LEAST_SHARED_ROWS else many)(rows))
+        asked = tuple(dict.fromkeys(asked))
+        if len(asked) < 2:
+            return self._shaped(asked, [self._run(face, rows, encoded) for face in asked])
+        matrix = rows if encoded else self.encode(rows)
+        together = self._plan_for(matrix, asked).together(asked)
+        if matrix is rows and not self._columns.coded:
+            few, many = together.several() or together.run, partial(together.run, threads=self._threads)
+            self._together[asked, rows.dtype] = together.single(list(map(self._form, asked))), few, many
+        return self._shaped(asked, together.run(matrix, self._threads))
 
     def explain(
         self, rows: Any, *, background: Any = None, encoded: bool = False
@@ -167,21 +188,54 @@ class Model:
             if short is not None:
                 return short(rows)
         matrix = rows if encoded else self.encode(rows)
-        plan = self._plan if matrix.dtype.itemsize == 8 else self._narrow()
-        if face not in plan.faces:
-            raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
+        plan = self._plan_for(matrix, (face,))
         if matrix is rows:
             self._keep_short(face, plan, rows)
         return plan.run(face, matrix, self._threads)
 
-    def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
-        """The way to an answer for one row without NumPy; None where the backend has none.
+    def _plan_for(self, matrix: npt.NDArray[Any], faces: Iterable[str]) -> Plan:
+        plan = self._plan if matrix.dtype.itemsize == 8 else self._narrow()
+        for face in faces:
+            if face not in plan.faces:
+                raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
+        return plan
+
+    def _shaped(
+        self, faces: Sequence[str], answers: Iterable[npt.NDArray[Any]]
+    ) -> dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]]:
+        """What kernels answer, (n, width) each, as callers get it."""
+        found: dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]] = {}
+        for face, answer in zip(faces, answers, strict=True):
+            if face == "prediction":
+                found[face] = self._labelled(answer)
+            elif face == "probabilities":
+                found[face] = self._by_output(answer)
+            else:
+                found[face] = _flat(answer) if face == "raw" else answer
+        return found
+
+    def _labelled(self, answer: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not self._labels:
+            return _flat(answer)
+        columns = [
+            answer[:, k] if labels is None else labels.take(answer[:, k]) for k, labels in enumerate(self._labels)
+        ]
+        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+    def _by_output(self, answer: npt.NDArray[Any]) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
+        if len(self._classes) < 2:
+            return answer
+        ends = np.cumsum([len(labels) for labels in self._classes])
+        return np.split(answer, ends[:-1], axis=1)
+
+    def plain(self, *faces: str) -> Callable[[bytes | bytearray], list[list[Any]]] | None:
+        """The way to answers for one row without NumPy, from one run; None where the backend has none.
 
         It takes the bytes of a row of `rows_dtype`, checked, with codes for categories (`rows.plain`), and gives the
-        numbers of its answer, flat; labels are positions in `classes` (`payload.labels`).
+        numbers of each answer, flat; labels are positions in `classes` (`payload.labels`).
         """
         plan = self._plan if self.rows_dtype == "float64" else self._narrow()
-        return plan.plain(face)
+        return plan.plain(faces)
 
     def _keep_short(self, face: str, plan: Plan, rows: npt.NDArray[Any]) -> None:
         if self._columns.coded:
@@ -191,13 +245,18 @@ class Model:
                 self._fews[face][rows.dtype] = several
                 self._manys[face][rows.dtype] = partial(plan.run, face, threads=self._threads)
             return
-        flat, labels = False, None
-        if face == "prediction":
-            if len(self._classes) > 1:
-                return  # an array of labels for each output is put together from several
-            flat, labels = plan.value(face).width == 1, self._labels[0] if self._labels else None
-        if single := plan.single(face, labels, flat=flat):
+        form = self._form(face)
+        if form is not None and (single := plan.single(face, form)):
             self._singles[face][rows.dtype] = single
+
+    def _form(self, face: str) -> Form | None:
+        """How one row's answer is what callers get; None for several outputs, of which each has an array of its own."""
+        if len(self._classes) > 1:
+            return None
+        return Form(
+            self._labels[0] if face == "prediction" and self._labels else None,
+            face in ("prediction", "raw") and self._plan.value(face).width == 1,
+        )
 
     def _narrow(self) -> Plan:
         """The plan for float32 rows: scikit-learn's preprocessing keeps their width, and so rounds differently."""
@@ -309,6 +368,11 @@ class Model:
     def to_bytes(self) -> bytes:
         """The bytes of the model's `.apr` file."""
         return apr.to_bytes(self.spec)
+
+
+def _flat(answer: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A single column without its dimension, which the short way for one row has taken already."""
+    return answer[:, 0] if answer.shape[-1] == 1 and answer.ndim == 2 else answer
 
 
 def load(

@@ -27,7 +27,7 @@ from inferir.operators import OPERATORS, Binder, BoundStep, Draft, Value
 from inferir.program import BLOCK, BUFFER, ROWS
 from inferir.program.arrays import NUMPY, Array, ArrayRunner
 from inferir.program.frames import ITEM_NBYTES
-from inferir.program.native import NativeRunner
+from inferir.program.native import Form, NativeRunner
 from inferir.program.problems import RowError
 from inferir.program.steps import Argument, Program, Step, trim
 from inferir.threads import Threads
@@ -73,15 +73,17 @@ def bind(spec: ModelSpec, kernels: Kernels, dtype: str, proved: set[str]) -> tup
     return draft, values
 
 
-def program_for(draft: Draft, result: Value) -> Program:
-    """The steps that lead to `result`."""
-    needed: set[int] = {result.number}
+def program_for(draft: Draft, result: Value, *also: Value) -> Program:
+    """The steps that lead to `result`, and to the values of other buffers that are wanted with it."""
+    needed = {result.number, *(value.number for value in also)}
     kept: list[BoundStep] = []
     for bound in reversed(draft.steps):
         if bound.writes in needed:
             needed.update(bound.reads)
             kept.append(bound)
-    return trim(draft.buffers, [bound.step for bound in reversed(kept)], result.buffer)
+    return trim(
+        draft.buffers, [bound.step for bound in reversed(kept)], result.buffer, [value.buffer for value in also]
+    )
 
 
 def rows_at_once(program: Program) -> int:
@@ -129,67 +131,82 @@ class ProgramRunner:
             self._runner = ArrayRunner(program, arrays, kernels)
         else:
             self._runner = NativeRunner(program, arrays, kernels.library, BLOCK_ROWS, self._rows)
-        dtype, dims = program.buffers[program.result]
-        self._dtype, self._dims = NUMPY[dtype], dims[1:]
+        self._kinds = [program.buffers[result] for result in (program.result, *program.also)]
         self._row_s = math.inf
 
-    def single(self, labels: Array | None, flat: bool) -> Callable[[Array], Array] | None:
+    def single(self, form: Form) -> Callable[[Array], Array] | None:
         """`NativeRunner.single`, where the backend runs programs in one call."""
-        return self._runner.single(labels, flat=flat) if isinstance(self._runner, NativeRunner) else None
+        return self._runner.single(form) if isinstance(self._runner, NativeRunner) else None
+
+    def singles(self, forms: Sequence[Form]) -> Callable[[Array], list[Array]] | None:
+        """`NativeRunner.singles`, likewise."""
+        return self._runner.singles(forms) if isinstance(self._runner, NativeRunner) else None
 
     def several(self) -> Callable[[Array], Array] | None:
         """`NativeRunner.several`, likewise."""
         return self._runner.several if isinstance(self._runner, NativeRunner) else None
 
-    def plain(self) -> Callable[[bytes | bytearray], list[Any]] | None:
+    def several_all(self) -> Callable[[Array], list[Array]] | None:
+        """The same for all results."""
+        return self._runner if isinstance(self._runner, NativeRunner) else None
+
+    def plain(self) -> Callable[[bytes | bytearray], list[list[Any]]] | None:
         """`NativeRunner.plain`, likewise."""
         return self._runner.plain() if isinstance(self._runner, NativeRunner) else None
 
     def run(self, rows: Array, threads: Threads | None = None) -> Array:
-        """The result for `rows` (n, columns), C-contiguous and of the program's dtype: (n, ...).
+        """The (first) result for `rows`, as `run_all`."""
+        return self.run_all(rows, threads)[0]
+
+    def run_all(self, rows: Array, threads: Threads | None = None) -> list[Array]:
+        """The results for `rows` (n, columns), C-contiguous and of the program's dtype: (n, ...) each.
 
         Raises InvalidInputError with the row's number where an operator cannot take a row.
         """
         n = len(rows)
         if threads is None or threads.count == 1 or n < LEAST_SHARED_ROWS or n * self._row_s < _LEAST_SHARED_S:
             return self._whole(rows)
-        out = np.empty((n, *self._dims), self._dtype)
+        outs = self._empty(n)
         first = 0
         if self._row_s == math.inf:
             first = min(n, CHUNK_ROWS) // 2
-            self._timed(rows, out, 0, first)
+            self._timed(rows, outs, 0, first)
         expected_s = (n - first) * self._row_s
         if expected_s < _LEAST_SHARED_S:
-            self._timed(rows, out, first, n)
-            return out
+            self._timed(rows, outs, first, n)
+            return outs
         begins = [*part_begins(first, n, self._row_s, threads.count), n]
-        threads.share(lambda part: self._timed(rows, out, *begins[part : part + 2]), len(begins) - 1)
-        return out
+        threads.share(lambda part: self._timed(rows, outs, *begins[part : part + 2]), len(begins) - 1)
+        return outs
 
-    def _timed(self, rows: Array, out: Array, begin: int, end: int) -> None:
+    def _empty(self, n: int) -> list[Array]:
+        return [np.empty((n, *dims[1:]), NUMPY[dtype]) for dtype, dims in self._kinds]
+
+    def _timed(self, rows: Array, outs: Sequence[Array], begin: int, end: int) -> None:
         """Answers some of the rows, and keeps the least time that a row has taken."""
         started = time.perf_counter()
         try:
-            self._fill(rows[begin:end], out[begin:end])
+            self._fill(rows[begin:end], [out[begin:end] for out in outs])
         except RowError as problem:
             raise RowError(problem.text, begin + problem.row) from None
         self._row_s = min(self._row_s, (time.perf_counter() - started) / max(1, end - begin))
 
-    def _whole(self, rows: Array) -> Array:
+    def _whole(self, rows: Array) -> list[Array]:
         if len(rows) <= self._rows or isinstance(self._runner, NativeRunner):
             return self._runner(rows)
-        out = np.empty((len(rows), *self._dims), self._dtype)
-        self._fill(rows, out)
-        return out
+        outs = self._empty(len(rows))
+        self._fill(rows, outs)
+        return outs
 
-    def _fill(self, rows: Array, out: Array) -> None:
+    def _fill(self, rows: Array, outs: Sequence[Array]) -> None:
         if isinstance(self._runner, NativeRunner):
-            self._runner.fill(rows, out)
+            self._runner.fill(rows, *outs)
             return
         for start in range(0, len(rows), self._rows):
             part = slice(start, start + self._rows)
             try:
-                out[part] = self._runner(rows[part])
+                for out, some in zip(outs, self._runner(rows[part]), strict=True):
+                    out[part] = some
             except RowError as problem:
                 raise RowError(problem.text, start + problem.row) from None
 
@@ -207,12 +224,14 @@ class Plan:
         draft, values = bind(spec, kernels, dtype, set() if proved is None else proved)
         self.demands = draft.demands
         self.arrays = draft.arrays
+        self._draft, self._kernels = draft, kernels
         self._values = {face: values[face] for face in FACES if face in values}
         if not self._values:
             raise ModelLoadError(f"expected an operator whose output is one of {', '.join(FACES)}; there is none")
         self._check_classes(spec)
         self.programs = {face: program_for(draft, value) for face, value in self._values.items()}
         self._runners = {face: ProgramRunner(program, self.arrays, kernels) for face, program in self.programs.items()}
+        self._together: dict[tuple[str, ...], _Together] = {}
 
     def _check_classes(self, spec: ModelSpec) -> None:
         """Where there are classes, predictions are positions among them and probabilities have a column for each."""
@@ -234,17 +253,19 @@ class Plan:
     def faces(self) -> tuple[str, ...]:
         return tuple(self._values)
 
-    def single(self, face: str, labels: Array | None = None, *, flat: bool = False) -> Callable[[Array], Array] | None:
+    def single(self, face: str, form: Form) -> Callable[[Array], Array] | None:
         """`NativeRunner.single` of a face, where the backend runs programs in one call."""
-        return self._runners[face].single(labels, flat)
+        return self._runners[face].single(form)
 
     def several(self, face: str) -> Callable[[Array], Array] | None:
         """`NativeRunner.several` of a face, likewise."""
         return self._runners[face].several()
 
-    def plain(self, face: str) -> Callable[[bytes | bytearray], list[Any]] | None:
-        """`NativeRunner.plain` of a face, likewise."""
-        return self._runners[face].plain()
+    def plain(self, faces: tuple[str, ...]) -> Callable[[bytes | bytearray], list[list[Any]]] | None:
+        """`NativeRunner.plain` of faces, likewise; None too where two of them are one and the same."""
+        if len(faces) == 1:
+            return self._runners[faces[0]].plain()
+        return self.together(faces).plain()
 
     def value(self, face: str) -> Value:
         """Width and dtype of a face's answer."""
@@ -253,3 +274,43 @@ class Plan:
     def run(self, face: str, rows: Array, threads: Threads | None = None) -> Array:
         """The answer `face` for `rows`, as `ProgramRunner.run`: (n, width)."""
         return self._runners[face].run(rows, threads)
+
+    def together(self, faces: tuple[str, ...]) -> _Together:
+        """The way to several faces in one run, made when it is first asked for."""
+        made = self._together.get(faces)
+        if made is None:
+            made = self._together[faces] = _Together(self._draft, [self._values[face] for face in faces], self._kernels)
+        return made
+
+
+class _Together:
+    """Several values in one run of the steps that lead to any of them."""
+
+    def __init__(self, draft: Draft, values: Sequence[Value], kernels: Kernels) -> None:
+        results = list({value.buffer: value for value in values if value.buffer != draft.rows.buffer}.values())
+        self._runner = ProgramRunner(program_for(draft, *(results or values[:1])), draft.arrays, kernels)
+        #: Whether all of them are results of the program, in their order.
+        self._distinct = len(results) == len(values)
+        places = {value.buffer: place for place, value in enumerate(results)}
+        #: Of each value among the results; None for the rows themselves.
+        self._places = [places.get(value.buffer) for value in values]
+
+    def run(self, rows: Array, threads: Threads | None = None) -> list[Array]:
+        """The values for `rows`, as `ProgramRunner.run_all`, each an array of its own."""
+        answers = self._runner.run_all(rows, threads)
+        if self._distinct:
+            return answers
+        return [(rows if place is None else answers[place]).copy() for place in self._places]
+
+    def single(self, forms: Sequence[Form | None]) -> Callable[[Array], list[Array]] | None:
+        """`NativeRunner.singles`, where the values are distinct and every one has a form."""
+        known = [form for form in forms if form is not None]
+        return self._runner.singles(known) if self._distinct and len(known) == len(forms) else None
+
+    def several(self) -> Callable[[Array], list[Array]] | None:
+        """`NativeRunner.__call__`, where the values are distinct."""
+        return self._runner.several_all() if self._distinct else None
+
+    def plain(self) -> Callable[[bytes | bytearray], list[list[Any]]] | None:
+        """`NativeRunner.plain`, likewise."""
+        return self._runner.plain() if self._distinct else None

@@ -257,7 +257,7 @@ def parameters(function: Any) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
             words.append("*")
             keyword_only = True
-        prefix = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        prefix = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
         default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
         words.append(f"{prefix}{name}{default}")
     return ", ".join(words)

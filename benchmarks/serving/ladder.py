@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import signal
 import sys
 import tempfile
@@ -105,18 +104,30 @@ def _long(port: int, model: str) -> None:
 def _switched(port: int, model: str) -> None:
     """Ours with JSON logs. Each SIGUSR1 takes all telemetry away, or brings it back: for __main__, no rung. In one
     process, since two processes of the same code differ by more than what is to be measured.
+
+    What every request calls is switched where it is looked up, in the object: the server may have put it there.
     """
     silent: dict[str, Callable[..., Any]] = {
-        "headers": lambda telemetry, exchange: b"",
-        "request_started": lambda telemetry, exchange: None,
-        "request_finished": lambda telemetry, exchange: None,
+        "headers": lambda exchange: b"",
+        "request_started": lambda exchange: None,
+        "request_finished": lambda exchange: None,
     }
-    states = itertools.cycle([silent, {name: getattr(ServerTelemetry, name) for name in silent}])
+    made: list[ServerTelemetry] = []
+    begin = ServerTelemetry.__init__
+
+    def keep(telemetry: ServerTelemetry, *arguments: Any, **named: Any) -> None:
+        begin(telemetry, *arguments, **named)
+        made.append(telemetry)
 
     def switch(*_: object) -> None:
-        for name, method in next(states).items():
-            setattr(ServerTelemetry, name, method)
+        for telemetry in made:
+            own = vars(telemetry)
+            if own.get("headers") is silent["headers"]:
+                own.update(own.pop("told"))
+            else:
+                own.update({"told": {name: getattr(telemetry, name) for name in silent}, **silent})
 
+    ServerTelemetry.__init__ = keep  # type: ignore[method-assign]
     signal.signal(signal.SIGUSR1, switch)
     _ours(port, model, "--log-format", "json")
 

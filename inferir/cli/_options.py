@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
+
+from inferir.errors import SignatureError
 
 __all__ = ["EXISTING", "as_json", "backend", "data_format", "pickles", "threads", "trusted_keys"]
 
@@ -29,7 +32,7 @@ threads = click.option(
     help=f"Threads for large batches.  [default: one per core, here {os.cpu_count() or 1}]",
 )
 
-trusted_keys = click.option(
+_trusted_key = click.option(
     "--trusted-key",
     "trusted_keys",
     multiple=True,
@@ -37,6 +40,21 @@ trusted_keys = click.option(
     help="Public key (a file or base64) whose signature is accepted; may be given again. A signed model needs one, and "
     "with one an unsigned model is refused.",
 )
+
+
+def trusted_keys(command: F) -> F:
+    """The option, and its name in what the command says of signatures."""
+
+    @wraps(command)
+    def named(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except SignatureError as error:
+            error.asked_as = "--trusted-key"
+            raise
+
+    return cast(F, _trusted_key(named))
+
 
 pickles = click.option(
     "--trust-pickle",

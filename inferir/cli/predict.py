@@ -51,23 +51,25 @@ def predict(
 
 
 def _answers(model: Model, wanted: list[str]) -> list[Answer]:
-    """What is asked of each batch: functions from rows to named columns."""
-    makers: dict[str, Answer] = {
-        "prediction": lambda rows: named_columns("prediction", model.predict(rows)),
-        "probabilities": lambda rows: _probability_columns(model, rows),
-        "raw": lambda rows: named_columns("raw", model.raw(rows)),
-        "transformed": lambda rows: named_columns("transformed", model.transform(rows)),
-    }
+    """What is asked of each batch, all in one run: functions from rows to named columns."""
     missing = [face for face in wanted if face not in model.faces]
     if missing:
         raise TaskError(f"a {model.task} model {model.name!r} has no {missing[0]}; it has {', '.join(model.faces)}")
     first = [face for face in ("prediction", "transformed") if face in model.faces][:1]
-    return [makers[face] for face in dict.fromkeys(first + wanted)]
+    faces = tuple(dict.fromkeys(first + wanted))
+
+    def answer(rows: Any) -> dict[str, Any]:
+        named: dict[str, Any] = {}
+        found: Any  # an array, or of several outputs' probabilities a list of them
+        for face, found in model.answers(rows, faces).items():
+            named |= _probability_columns(model, found) if face == "probabilities" else named_columns(face, found)
+        return named
+
+    return [answer]
 
 
-def _probability_columns(model: Model, rows: Any) -> dict[str, Any]:
+def _probability_columns(model: Model, found: Any) -> dict[str, Any]:
     """`probability_setosa`, ..., with the number of the output before the class where there are several."""
-    found = model.predict_proba(rows)
     if isinstance(found, list):
         return {
             f"probability_{k}_{label}": matrix[:, j]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from inferir.errors import InvalidInputError, TaskError
 from inferir.explain.answer import LINEAR_MODELS, Term, tensor_of, terms
 from inferir.explain.columns import origins
-from inferir.explain.forests import Nodes, expected_values, from_symmetric, quadrature, shares
+from inferir.explain.forests import Nodes, expected_values, from_symmetric, schedule, shares
 from inferir.formats.spec import ModelSpec
 from inferir.kernels import Kernels
-from inferir.kernels.signatures import SHAP_BLOCK_ROWS
 from inferir.operators import Binder, Draft, Value
 from inferir.operators.tree import nodes_of, targets_of
 from inferir.plan import ProgramRunner, bind, program_for
@@ -22,6 +20,10 @@ from inferir.program.arrays import Array
 from inferir.threads import Threads
 
 __all__ = ["Explainer"]
+
+
+#: With infinite differences, contributions would be NaN, or not, by the form of the vectors.
+_LARGEST_LEAF = 1e300
 
 
 class _Part(NamedTuple):
@@ -134,20 +136,16 @@ def _forest(b: Binder, op: str) -> tuple[Value, Array, Array]:
     if not np.isfinite(nodes.cover).all() or (nodes.cover < 0).any():
         raise b.fail("expected covers to be finite and not negative")
     derived = shares(nodes)
-    leaf_value = np.ascontiguousarray(nodes.leaf_value * scale, np.float64)
-    nodes = nodes._replace(leaf_value=leaf_value)
-    width = leaf_value.shape[1]
+    nodes = nodes._replace(leaf_value=np.ascontiguousarray(nodes.leaf_value * scale, np.float64))
+    if not (np.abs(nodes.leaf_value) < _LARGEST_LEAF).all():
+        raise b.fail(f"expected values of leaves below {_LARGEST_LEAF:g}, whose differences are finite")
     base = base.astype(np.float64)
-    np.add.at(base, tree_target[:, None] + np.arange(width), expected_values(nodes, derived.share))
-    most, levels, block = int(derived.tree_points.max(initial=1)), derived.levels, SHAP_BLOCK_ROWS
-    point, weight = quadrature(most)
-    value = _result(b, x.width, len(base))
-    by_level: Sequence[Any] = [b.scratch("f64", levels, block) for _ in range(3)]
+    np.add.at(base, tree_target[:, None] + np.arange(nodes.leaf_value.shape[1]), expected_values(nodes, derived))
+    value, steps = _result(b, x.width, len(base)), schedule(nodes, derived, tree_target)
+    *lengths, sums = steps.scratch.values()
     b.step(
-        f"tree_shap_{x.dtype}", x, *nodes[:-1], tree_target, derived.share, derived.kept, derived.above,
-        derived.tree_points, point, weight, b.scratch(x.dtype, x.width, block), *by_level,
-        b.scratch("f64", levels, most, block), b.scratch("f64", 2 * levels, most, block), b.scratch("f64", block),
-        b.scratch("i32", levels), b.scratch("i32", levels), b.scratch("f64", x.width, len(base), block), value,
+        f"tree_shap_{x.dtype}", x, *steps, b.scratch(x.dtype, x.width, 8), b.scratch("f64", 8),
+        *(b.scratch("f64", length) for length in lengths), b.scratch("f64", x.width, len(base), sums, 8), value,
         into=value,
     )  # fmt: skip
     used = np.zeros(x.width, bool)

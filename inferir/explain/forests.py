@@ -13,15 +13,24 @@ import numpy as np
 from inferir.errors import TaskError
 from inferir.program.arrays import Array
 
-__all__ = ["Nodes", "Shares", "expected_values", "from_symmetric", "quadrature", "shares"]
+__all__ = ["Nodes", "Schedule", "Shares", "expected_values", "from_symmetric", "quadratures", "schedule", "shares"]
 
 #: Levels that are explained: some 20 times what libraries grow unless they are made to.
 MOST_LEVELS = 1024
+
+#: Doubles in a vector of the kernel.
+_LANES = 8
+
+#: Inner nodes of a tree, or of a part of it, whose scratch is still in a cache.
+_PART_NODES = 256
 
 #: Of a CatBoost column: a set's size goes with its largest category.
 _MOST_CATEGORIES = 2**16
 
 _DEFAULT_LEFT, _CATEGORICAL = 1, 4
+
+#: What the kernel does with a part of a tree.
+_DOWN, _UP = 1, 2
 
 
 class Nodes(NamedTuple):
@@ -39,27 +48,77 @@ class Nodes(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """share, kept, above, tree_points: arguments of `tree_shap`. `levels` are its deepest tree's, that of the leaves
-    included."""
+    """Of each node: share = part of its cover that goes left; via = the child, on the way, of the closest node above
+    that asks the same column, -1 where there is none; kept = the product of the shares that all of these keep, 1 where
+    there is none. Of each tree: points = how many a quadrature needs. levels = the trees' nodes, level by level."""
 
     share: Array
     kept: Array
-    above: Array
-    tree_points: Array
-    levels: int
+    via: Array
+    points: Array
+    levels: list[Array]
 
 
-def quadrature(most: int) -> tuple[Array, Array]:
-    """Points and weights of Gauss-Legendre quadrature on (0, 1) of 1, 2, ..., `most` points, one behind the other."""
-    rules = [np.polynomial.legendre.leggauss(points) for points in range(1, most + 1)]
-    point = np.concatenate([(1.0 + at) / 2.0 for at, _ in rules] or [np.zeros(0)])
-    return point, np.concatenate([weight / 2.0 for _, weight in rules] or [np.zeros(0)])
+class Schedule(NamedTuple):
+    """Arguments of `tree_shap`, in its words, and the lengths of its scratch."""
+
+    tree: Array
+    part: Array
+    split_index: Array
+    threshold: Array
+    node_flags: Array
+    category_begin: Array
+    category_words: Array
+    share: Array
+    parent_slot: Array
+    ancestor_slot: Array
+    repeat: Array
+    kept: Array
+    leaf_slot: Array
+    leaf_value: Array
+    point: Array
+    weight: Array
+
+    @property
+    def scratch(self) -> dict[str, int]:
+        """Lengths of gain, agrees, bent, carried and expected, and how many sums there are for each contribution."""
+        n_parts, points = self.tree[:, 0], self.tree[:, 2]
+        phases, _, forks, twigs, _, _, _, repeats, base = self.part.T.astype(np.int64)
+        sums, inner = min(_LANES, max(4, int(points.max(initial=0)))), np.where(phases == _UP, 0, forks + twigs)
+        slots = _LANES * (int((base + 2 * forks).max(initial=0)) + 2)
+        return {
+            "gain": _LANES * int(np.bincount(np.repeat(np.arange(len(n_parts)), n_parts), inner).max(initial=0)),
+            "agrees": _LANES * (int((base + 2 * inner).max(initial=0)) + 2),
+            "bent": 2 * sums * (int((base // 2 + repeats).max(initial=0)) + 1),
+            "carried": slots,
+            "expected": slots,
+            "sums": sums,
+        }
+
+
+def quadratures(points: Array) -> tuple[Array, Array, Array, Array]:
+    """Points and weights of Gauss-Legendre quadrature on (0, 1), one rule behind the other; and for each number in
+    `points`, the length of its rule and where it begins. Rules are padded, with weight 0, to vectors of 8 and one of 4
+    or 8."""
+    rules, end = [np.zeros((2, 0))], 0
+    length, begin = np.zeros((2, len(points)), np.int64)
+    for count in np.unique(points[points > 0]).tolist():
+        at, weight = np.polynomial.legendre.leggauss(count)
+        padding = -count % 4 if count % _LANES <= 4 else -count % _LANES
+        length[points == count], begin[points == count] = count + padding, end
+        rules.append(np.stack([(1.0 + np.pad(at, (0, padding), "edge")) / 2.0, np.pad(weight, (0, padding)) / 2.0]))
+        end += count + padding
+    point, weight = np.concatenate(rules, axis=1)
+    return point.copy(), weight.copy(), length, begin
 
 
 def _levels(nodes: Nodes) -> list[Array]:
     """The roots, then their children, and so on."""
-    levels = [nodes.tree_root.astype(np.int64)]
+    levels, seen = [nodes.tree_root.astype(np.int64)], np.zeros(len(nodes.left_child), np.int64)
     while True:
+        np.add.at(seen, levels[-1], 1)
+        if (seen[levels[-1]] > 1).any():
+            raise TaskError("explain: expected a node to be below one other, or a root, got one that is so twice")
         left = nodes.left_child[levels[-1]].astype(np.int64)
         left = left[left >= 0]
         if not left.size:
@@ -70,7 +129,7 @@ def _levels(nodes: Nodes) -> list[Array]:
 
 
 def shares(nodes: Nodes) -> Shares:
-    """Shares of covers, and for each node the closest one above it that asks the same column."""
+    """Shares of covers, and for each node the way from the closest one above it that asks the same column."""
     left_child, split_index = nodes.left_child.astype(np.int64), nodes.split_index
     n_nodes, cover = len(left_child), nodes.cover.astype(np.float64)
     inner = np.flatnonzero(left_child >= 0)
@@ -79,38 +138,129 @@ def shares(nodes: Nodes) -> Shares:
     share = np.zeros(n_nodes)
     left, both = cover[left_child[inner]], cover[left_child[inner]] + cover[left_child[inner] + 1]
     share[inner] = np.where(both > 0, left / np.where(both > 0, both, 1.0), 0.5)
-    kept, above, different = np.ones(n_nodes), np.full(n_nodes, -1, np.int32), np.zeros(n_nodes, np.int64)
+    kept, via, different = np.ones(n_nodes), np.full(n_nodes, -1), np.zeros(n_nodes, np.int64)
     levels = _levels(nodes)
     for depth, level in enumerate(levels):
         asking = level[left_child[level] >= 0]
         child, ancestor, waiting = asking, parent[asking], asking
-        for higher in reversed(range(depth)):
+        for _ in range(depth):
             same = split_index[ancestor] == split_index[waiting]
-            node, at, via = waiting[same], ancestor[same], child[same]
-            above[node] = higher
-            kept[node] = kept[at] * np.where(left_child[at] == via, share[at], 1.0 - share[at])
+            node, at, way = waiting[same], ancestor[same], child[same]
+            via[node] = way
+            kept[node] = kept[at] * np.where(left_child[at] == way, share[at], 1.0 - share[at])
             waiting, child = waiting[~same], ancestor[~same]
             ancestor = parent[child]
-        counted = different[asking] + (above[asking] < 0)
+        counted = different[asking] + (via[asking] < 0)
         different[left_child[asking]], different[left_child[asking] + 1] = counted, counted
-    tree = np.full(n_nodes, -1)
+    tree, most = _tree_of(nodes, levels), np.zeros(len(nodes.tree_root), np.int64)
+    np.maximum.at(most, tree, different)
+    return Shares(share, kept, via, (most + 1) // 2, levels)
+
+
+def _tree_of(nodes: Nodes, levels: list[Array]) -> Array:
+    """Of each node."""
+    tree = np.zeros(len(nodes.left_child), np.int64)
     tree[nodes.tree_root] = np.arange(len(nodes.tree_root))
-    most = np.zeros(len(nodes.tree_root), np.int64)
-    for level in levels[1:]:
-        tree[level] = tree[parent[level]]
-    for level in levels:
-        np.maximum.at(most, tree[level], different[level])
-    return Shares(share, kept, above, np.maximum(1, (most + 1) // 2).astype(np.int32), len(levels))
+    for level in levels[:-1]:
+        child = nodes.left_child[level].astype(np.int64)
+        for side in (0, 1):
+            tree[child[child >= 0] + side] = tree[level[child >= 0]]
+    return tree
 
 
-def expected_values(nodes: Nodes, share: Array) -> Array:
+def _parts_of(nodes: Nodes, levels: list[Array]) -> tuple[Array, Array]:
+    """For each inner node its part, and for each part its tree. A large tree's part at the top is its first; below are
+    as large ones as may be."""
+    left_child, tree = nodes.left_child.astype(np.int64), _tree_of(nodes, levels)
+    n_inner = (left_child >= 0).astype(np.int64)  # in the tree below a node, itself included
+    for level in reversed(levels):
+        asking = level[left_child[level] >= 0]
+        n_inner[asking] += n_inner[left_child[asking]] + n_inner[left_child[asking] + 1]
+    root = np.full(len(left_child), -1)  # of the part
+    root[nodes.tree_root] = nodes.tree_root
+    for level in levels[:-1]:
+        asking = level[left_child[level] >= 0]
+        for child in (left_child[asking], left_child[asking] + 1):
+            ends = (n_inner[asking] > _PART_NODES) & (n_inner[child] <= _PART_NODES)
+            root[child] = np.where(ends, child, root[asking])
+    inner = np.concatenate(levels)
+    inner = inner[left_child[inner] >= 0]
+    roots = np.unique(root[inner])
+    roots = roots[np.lexsort((roots, n_inner[roots] <= _PART_NODES, tree[roots]))]
+    number = np.zeros(len(left_child), np.int64)
+    number[roots] = np.arange(len(roots))
+    return number[root], tree[roots]
+
+
+def schedule(nodes: Nodes, derived: Shares, tree_target: Array) -> Schedule:
+    """What `tree_shap` goes by: nodes in its order, and where each finds what others left."""
+    left_child, again = nodes.left_child.astype(np.int64), derived.via >= 0
+    down = np.concatenate(derived.levels)
+    inner, leaves = down[left_child[down] >= 0], down[left_child[down] < 0]
+    part, tree = _parts_of(nodes, derived.levels)
+    is_twig = (left_child >= 0) & (left_child[left_child] < 0) & (left_child[left_child + 1 - (left_child < 0)] < 0)
+    inner = inner[np.lexsort((is_twig[inner], part[inner]))]
+    n_parts = np.bincount(tree, minlength=len(nodes.tree_root))
+    n_inner, twigs, repeats = (
+        np.bincount(part[chosen], minlength=len(tree)) for chosen in (inner, inner[is_twig[inner]], inner[again[inner]])
+    )
+    is_first = _within(n_parts) == 0
+    base = np.where(is_first, 0, 2 * n_inner[np.flatnonzero(is_first)[np.cumsum(is_first) - 1]] + 2)
+    parent, parent_slot = np.zeros((2, len(left_child)), np.int64)
+    for side in (0, 1):
+        parent[left_child[inner] + side] = inner
+        parent_slot[left_child[inner] + side] = base[part[inner]] + 2 * _within(n_inner) + 2 + side
+    below = leaves[~np.isin(leaves, nodes.tree_root)]
+    below = below[np.lexsort((parent_slot[below], is_twig[parent[below]], part[parent[below]]))]
+    strays = np.bincount(part[parent[below]], ~is_twig[parent[below]], len(tree)).astype(np.int64)
+    repeat = np.zeros(len(inner), np.int64)
+    repeat[again[inner]] = np.repeat(base // 2, repeats) + _within(repeats) + 1
+    point, weight, length, begin = quadratures(derived.points)
+    phases = np.where(is_first & (n_parts[tree] > 1), _DOWN, _DOWN + _UP)
+    parts = [
+        phases, np.cumsum(n_inner) - n_inner, n_inner - twigs, twigs,
+        np.cumsum(strays + 2 * twigs) - strays - 2 * twigs, strays, np.cumsum(repeats) - repeats, repeats, base,
+    ]  # fmt: skip
+    table, first = np.stack(parts, axis=1), np.cumsum(n_parts) - n_parts
+    cut = np.flatnonzero(n_parts > 1)
+    table = np.insert(table, (first + n_parts)[cut], table[first[cut]], axis=0)
+    table[(first + n_parts + np.cumsum(n_parts > 1) - 1)[cut], 0] = _UP
+    i32 = np.int32
+    return Schedule(
+        tree=np.stack([n_parts + (n_parts > 1), tree_target, length, begin], axis=1).astype(i32),
+        part=table.astype(i32),
+        split_index=nodes.split_index[inner],
+        threshold=nodes.threshold[inner],
+        node_flags=nodes.node_flags[inner],
+        category_begin=nodes.category_begin,
+        category_words=nodes.category_words,
+        share=derived.share[inner],
+        parent_slot=parent_slot[inner].astype(i32),
+        ancestor_slot=np.where(again[inner], parent_slot[derived.via[inner]], 1).astype(i32),
+        repeat=repeat.astype(i32),
+        kept=derived.kept[inner[again[inner]]],
+        leaf_slot=parent_slot[below].astype(i32),
+        leaf_value=nodes.leaf_value[~left_child[below]],
+        point=point,
+        weight=weight,
+    )
+
+
+def _within(counts: Array) -> Array:
+    """0, 1, ... for the first count, and so on."""
+    numbers: Array = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return numbers
+
+
+def expected_values(nodes: Nodes, derived: Shares) -> Array:
     """What each tree adds where no column is known, (trees, width): the mean of its leaves by their covers."""
     value = np.zeros((len(nodes.left_child), nodes.leaf_value.shape[1]))
-    for level in reversed(_levels(nodes)):
+    for level in reversed(derived.levels):
         child = nodes.left_child[level].astype(np.int64)
         leaf, asking, left = level[child < 0], level[child >= 0], child[child >= 0]
         value[leaf] = nodes.leaf_value[~child[child < 0]]
-        value[asking] = share[asking, None] * value[left] + (1.0 - share[asking, None]) * value[left + 1]
+        share = derived.share[asking, None]
+        value[asking] = share * value[left] + (1.0 - share) * value[left + 1]
     return value[nodes.tree_root]
 
 

@@ -23,10 +23,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 7
-
-#: Rows that pass through a tree together when it is explained: their factors for a path stay in the cache.
-SHAP_BLOCK_ROWS = 64
+ABI_VERSION = 8
 
 #: Rows that a forest kernel walks in lockstep: enough independent chains to hide a load, few enough to stay in L1.
 BLOCK_ROWS = 256
@@ -175,11 +172,11 @@ _FAMILIES = {
         bins: x T[n,d], begin i64[e], edge f64[q], out T[n,d]
     """,
     "shap": """
-        tree_shap: x X[n,d], split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], \
-            category_begin i32[c], category_words u32[w], leaf_value f64[l,v], tree_root i32[t], tree_target i32[t], \
-            share f64[m], kept f64[m], above i32[m], tree_points i32[t], point f64[q], weight f64[q], \
-            columns X[d,b], left f64[s,b], agrees f64[s,b], gain f64[s,b], carried f64[s,p,b], expected f64[e,p,b], \
-            total f64[b], stack i32[s], side i32[s], contribution f64[d,k,b], out f64[n,d,k]
+        tree_shap: x X[n,d], tree i32[t,4], part i32[u,9], split_index i32[m], threshold X[m], node_flags u8[m], \
+            category_begin i32[c], category_words u32[w], share f64[m], parent_slot i32[m], ancestor_slot i32[m], \
+            repeat i32[m], kept f64[p], leaf_slot i32[l], leaf_value f64[l,v], point f64[q], weight f64[q], \
+            columns X[d,8], left f64[8], gain f64[g], agrees f64[a], bent f64[h], carried f64[s], expected f64[s], \
+            contribution f64[d,k,b,8], out f64[n,d,k]
         linear_shap: x T[n,d], coef f64[k,d], mean f64[d], missing i64, out f64[n,d,k]
     """,
 }

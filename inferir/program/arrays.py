@@ -52,10 +52,10 @@ class ArrayRunner:
             (NUMPY[dtype], dims if ROWS not in dims and BLOCK not in dims else None, dims)
             for dtype, dims in program.buffers[1:]
         ]
-        self._result = program.result
+        self._results = (program.result, *program.also)
 
-    def __call__(self, rows: Array) -> Array:
-        """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
+    def __call__(self, rows: Array) -> list[Array]:
+        """The program's answers for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
         n = rows.shape[0]
         block = min(BLOCK_ROWS, max(1, n))
         values = [rows]
@@ -70,4 +70,4 @@ class ArrayRunner:
                 problem = call.problem
                 value = values[problem.source].reshape(-1)[position]
                 raise row_error(position, value.item(), problem.columns, problem.expected)
-        return values[self._result]
+        return [values[result] for result in self._results]

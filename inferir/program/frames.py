@@ -50,7 +50,7 @@ class Frame:
         capacity: int,
         allocate: Callable[[int], tuple[int, Any]],
     ) -> None:
-        buffers, steps, self.result = program
+        buffers, steps, self.result = program[:3]
         self.buffers = buffers
         self.capacity, self._block_rows, self._rows = capacity, block_rows, capacity
         lengths = {ROWS: capacity, BLOCK: min(block_rows, max(1, capacity))}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from inferir.program.frames import Frame
 from inferir.program.problems import RowError, row_error
 from inferir.program.steps import Program
 
-__all__ = ["Library", "NativeRunner"]
+__all__ = ["Form", "Library", "NativeRunner"]
+
+_Answer = TypeVar("_Answer")
 
 
 class Library(Protocol):
@@ -56,7 +58,9 @@ class _ArrayFrame(Frame):
         super().__init__(program, places, library.address, block_rows, capacity, _memory)
         self.arrays = arrays  # kept alive
         self._table = np.array(self.rows_table(), np.int64)
-        self.rows, self.answer = self.view(0), self.view(self.result)
+        self.rows = self.view(0)
+        #: The program's answers: the first, and those that it gives also.
+        self.answers = [self.view(result) for result in (program.result, *program.also)]
 
     def bind_row(self, library: Library) -> Callable[[bytes], int]:
         """What answers one row, of which it is given the bytes."""
@@ -85,6 +89,13 @@ class _ArrayFrame(Frame):
         return row_error(position, values.reshape(-1)[position].item(), columns, expected)
 
 
+class Form(NamedTuple):
+    """How one row's answer is given: flat or not; with `labels`, those at the positions that it holds, flat."""
+
+    labels: Array | None = None
+    flat: bool = False
+
+
 class NativeRunner:
     """`program` over compiled kernels. Safe to use from several threads at once.
 
@@ -96,88 +107,105 @@ class NativeRunner:
     ) -> None:
         self.program, self.library = program, library
         self._make = partial(_ArrayFrame, program, arrays, library, block_rows)
-        dtype, dims = program.buffers[program.result]
-        #: Puts the answer for rows, (n, columns), into an array, (n, ...): both C-contiguous, of the program's dtypes,
+        results = (program.buffers[result] for result in (program.result, *program.also))
+        self._kinds = [(NUMPY[dtype], dims[1:]) for dtype, dims in results]
+        #: Puts the answers for rows, (n, columns), into arrays, (n, ...): all C-contiguous, of the program's dtypes,
         #: and not the same memory. Raises RowError.
         self.fill = _fill(partial(self._make, chunk_rows), library, program)
-        #: The answer for such rows, in an array of its own.
-        self.several = _several(self.fill, NUMPY[dtype], dims[1:])
-        self._answer_one = self.single()
+        #: The (first) answer for such rows, in an array of its own.
+        self.several = _several(self.fill, *self._kinds[0])
+        self._one = self.singles([Form()] * len(self._kinds))
 
-    def __call__(self, rows: Array) -> Array:
-        """The answer for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
-        return self._answer_one(rows) if rows.shape[0] == 1 else self.several(rows)
+    def __call__(self, rows: Array) -> list[Array]:
+        """The program's answers for `rows`, (n, columns), C-contiguous and of the program's dtype. Raises RowError."""
+        if rows.shape[0] == 1:
+            return self._one(rows)
+        outs = [np.empty((rows.shape[0], *dims), dtype) for dtype, dims in self._kinds]
+        self.fill(rows, *outs)
+        return outs
 
-    def single(self, labels: Array | None = None, *, flat: bool = False) -> Callable[[Array], Array]:
-        """A function of one row, (1, columns), of the program's dtype: its answer, `flat` or not. With `labels`: those
-        at the positions that the answer holds, flat."""
-        return _single(self._make, self.library, labels, flat)
+    def single(self, form: Form = Form()) -> Callable[[Array], Array]:  # noqa: B008 - it never changes
+        """A function of one row, (1, columns), of the program's dtype: its (first) answer."""
+        return _one(self._make, self.library, np.ndarray.tobytes, lambda frame: _copy(frame.answers[0], form))
 
-    def plain(self) -> Callable[[bytes | bytearray], list[Any]]:
-        """A function of the bytes of one row of the program's dtype: its answer in plain numbers, flat."""
-        return _plain(self._make, self.library)
+    def singles(self, forms: Sequence[Form]) -> Callable[[Array], list[Array]]:
+        """The same of all answers, a form for each."""
+        return _one(self._make, self.library, np.ndarray.tobytes, partial(_copies, forms))
+
+    def plain(self) -> Callable[[bytes | bytearray], list[list[Any]]]:
+        """A function of the bytes of one row of the program's dtype: its answers in plain numbers, each flat."""
+        return _one(self._make, self.library, bytes, _plain)
 
 
 # Everything that these ways need are names of their own: looking up attributes would be a fifth of their time.
 
 
-def _single(
-    make: Callable[[int], _ArrayFrame], library: Library, labels: Array | None, flat: bool
-) -> Callable[[Array], Array]:
-    shelf: list[tuple[Callable[[bytes], int], Array, Array, _ArrayFrame]] = []
+def _one(
+    make: Callable[[int], _ArrayFrame],
+    library: Library,
+    contents: Callable[[Any], bytes],
+    reading: Callable[[_ArrayFrame], Callable[[], _Answer]],
+) -> Callable[[Any], _Answer]:
+    """A function of one row, whose bytes are its `contents`: what `reading` a frame gives when the row was answered."""
+    shelf: list[tuple[Callable[[bytes], int], Callable[[], _Answer], _ArrayFrame]] = []
     take, put_back = shelf.pop, shelf.append
 
-    def single(row: Array) -> Array:
+    def one(row: Any) -> _Answer:
         try:
             frame = take()
         except IndexError:
             made = make(1)
-            frame = (made.bind_row(library), made.answer, made.answer.reshape(-1), made)
-        run, answer, flat_answer, whole = frame
+            frame = (made.bind_row(library), reading(made), made)
+        run, read, whole = frame
         try:
-            stopped = run(row.tobytes())
-            if stopped != -1:
-                raise whole.problem(stopped, row)
-            if labels is not None:
-                return labels[flat_answer]
-            copied: Array = flat_answer.copy() if flat else answer.copy()
-            return copied
-        finally:
-            put_back(frame)
-
-    return single
-
-
-def _plain(make: Callable[[int], _ArrayFrame], library: Library) -> Callable[[bytes | bytearray], list[Any]]:
-    shelf: list[tuple[Callable[[bytes], int], Callable[[], list[Any]], _ArrayFrame]] = []
-    take, put_back = shelf.pop, shelf.append
-
-    def plain(row: bytes | bytearray) -> list[Any]:
-        try:
-            frame = take()
-        except IndexError:
-            made = make(1)
-            answer_bytes: memoryview = made.answer.reshape(-1).view(np.uint8).data
-            code: Any = made.answer.dtype.char
-            frame = (made.bind_row(library), answer_bytes.cast(code).tolist, made)
-        run, answer, whole = frame
-        try:
-            stopped = run(bytes(row))
+            stopped = run(contents(row))
             if stopped != -1:
                 raise whole.problem(stopped, whole.rows)
-            return answer()
+            return read()
         finally:
             put_back(frame)
 
-    return plain
+    return one
 
 
-def _fill(make: Callable[[], _ArrayFrame], library: Library, program: Program) -> Callable[[Array, Array], None]:
+def _copy(answer: Array, form: Form) -> Callable[[], Array]:
+    if form.labels is not None:
+        return partial(form.labels.__getitem__, answer.reshape(-1))
+    return answer.reshape(-1).copy if form.flat else answer.copy
+
+
+def _copies(forms: Sequence[Form], frame: _ArrayFrame) -> Callable[[], list[Array]]:
+    return _all([_copy(answer, form) for answer, form in zip(frame.answers, forms, strict=True)])
+
+
+def _plain(frame: _ArrayFrame) -> Callable[[], list[list[Any]]]:
+    return _all(list(map(_numbers, frame.answers)))
+
+
+def _all(reads: Sequence[Callable[[], _Answer]]) -> Callable[[], list[_Answer]]:
+    first, *more = reads
+
+    def read() -> list[_Answer]:
+        answers = [first()]
+        for each in more:
+            answers.append(each())
+        return answers
+
+    return read
+
+
+def _numbers(answer: Array) -> Callable[[], list[Any]]:
+    code: Any = answer.dtype.char
+    answer_bytes: memoryview = answer.reshape(-1).view(np.uint8).data
+    return answer_bytes.cast(code).tolist
+
+
+def _fill(make: Callable[[], _ArrayFrame], library: Library, program: Program) -> Callable[..., None]:
     shelf: list[tuple[Callable[[Array, Array], int], _ArrayFrame]] = []
     take, put_back = shelf.pop, shelf.append
     rows_are_answer, n_steps = program.result == 0, len(program.steps)
 
-    def fill(rows: Array, out: Array) -> None:
+    def fill(rows: Array, out: Array, *also: Array) -> None:
         try:
             frame = take()
         except IndexError:
@@ -187,25 +215,42 @@ def _fill(make: Callable[[], _ArrayFrame], library: Library, program: Program) -
         if rows_are_answer:
             out[...] = rows
         try:
+            if also:
+                _fill_all(run, whole, rows, out, also)
+                return
             stopped = run(rows, out)
             if stopped != -1:
-                raise _problem(whole, stopped, rows)
+                raise _problem(whole, stopped, rows, 0)
         finally:
             put_back(frame)
 
-    def _problem(whole: _ArrayFrame, stopped: int, rows: Array) -> Exception:
+    def _fill_all(
+        run: Callable[[Array, Array], int], whole: _ArrayFrame, rows: Array, out: Array, also: Sequence[Array]
+    ) -> None:
+        """One answer is written where it is wanted; the others stay in the frame, and so are fetched call by call."""
+        n, capacity, begin = len(rows), whole.capacity, 0
+        while begin < n:
+            end = min(n, begin + capacity)
+            stopped = run(rows, out) if n <= capacity else run(rows[begin:end], out[begin:end])
+            if stopped != -1:
+                raise _problem(whole, stopped, rows[begin:], begin)
+            place = 1
+            for wanted in also:
+                wanted[begin:end] = whole.answers[place][: end - begin]
+                place += 1
+            begin = end
+
+    def _problem(whole: _ArrayFrame, stopped: int, rows: Array, begin: int) -> Exception:
         if stopped < 0:
             return ValueError(f"expected a plain array of rows, got {type(rows).__name__}")
         first, step = divmod(stopped, n_steps)
         problem = whole.problem(step, rows[first:])
-        return RowError(problem.text, first + problem.row) if isinstance(problem, RowError) else problem
+        return RowError(problem.text, begin + first + problem.row) if isinstance(problem, RowError) else problem
 
     return fill
 
 
-def _several(
-    fill: Callable[[Array, Array], None], dtype: np.dtype[Any], dims: tuple[int, ...]
-) -> Callable[[Array], Array]:
+def _several(fill: Callable[..., None], dtype: np.dtype[Any], dims: tuple[int, ...]) -> Callable[[Array], Array]:
     empty = np.empty
 
     def several(rows: Array) -> Array:

@@ -47,16 +47,17 @@ class Step(NamedTuple):
 
 
 class Program(NamedTuple):
-    """Steps from buffer 0, the rows, to buffer `result`."""
+    """Steps from buffer 0, the rows, to buffer `result`, and to those in `also`, which are others and not the rows."""
 
     buffers: tuple[Buffer, ...]
     steps: tuple[Step, ...]
     result: int
+    also: tuple[int, ...] = ()
 
 
-def trim(buffers: Sequence[Buffer], steps: Sequence[Step], result: int) -> Program:
+def trim(buffers: Sequence[Buffer], steps: Sequence[Step], result: int, also: Sequence[int] = ()) -> Program:
     """The program of these steps with the buffers it uses, numbered anew; the rows stay number 0."""
-    used = {0: 0, result: 0}
+    used = dict.fromkeys((0, result, *also), 0)
     for step in steps:
         used.update((a.number, 0) for a in step.arguments if isinstance(a, Argument) and a.kind == BUFFER)
     renumber = {old: new for new, old in enumerate(sorted(used))}
@@ -71,4 +72,9 @@ def trim(buffers: Sequence[Buffer], steps: Sequence[Step], result: int) -> Progr
         )
         return Step(step.kernel, arguments, problem)
 
-    return Program(tuple(buffers[old] for old in renumber), tuple(map(renumbered, steps)), renumber[result])
+    return Program(
+        tuple(buffers[old] for old in renumber),
+        tuple(map(renumbered, steps)),
+        renumber[result],
+        tuple(renumber[each] for each in also),
+    )

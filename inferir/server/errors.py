@@ -108,13 +108,10 @@ class NotReadyError(RequestError):
 
 
 class OverloadError(RequestError):
-    """Shed. `reason` is one of admission.REASONS; the client is told when to come back, not why."""
+    """Shed; the client is told when to come back, not why. It is never raised: to refuse must cost as little as can be,
+    so its reply is made once (`replies.OVERLOADED`)."""
 
     status, code = 503, "SERVICE_OVERLOADED"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("Server at capacity, please retry")
-        self.reason = reason
 
 
 class DeadlineError(RequestError):

@@ -5,7 +5,7 @@ An observer is called on the event loop, for every request, and must not raise o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -52,7 +52,12 @@ class ModelsOnly(NoStart):
 
 
 class Telemetry(Observer, Protocol):
-    """What `inferir.server.telemetry.create(settings)` returns: the observer that also gives headers and /metrics."""
+    """What `inferir.server.telemetry.create(settings)` returns: the observer that also gives headers and /metrics.
+
+    started  whom `request_started` tells: most often nobody, which spares a call.
+    """
+
+    started: tuple[Callable[[Exchange], None], ...]
 
     def headers(self, exchange: Exchange) -> bytes:
         """Header lines of the answer, each with its CR LF: Server-Timing, traceparent."""
@@ -75,13 +80,15 @@ class Observers:
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self.observers = tuple(observers)
-        self._started = [each.request_started for each in self.observers if not isinstance(each, NoStart)]
+        self.started: tuple[Callable[[Exchange], None], ...] = tuple(
+            each.request_started for each in self.observers if not isinstance(each, NoStart)
+        )
         self._finished = [each.request_finished for each in self.observers if not isinstance(each, ModelsOnly)]
         if len(self._finished) == 1:  # every request passes here: one that listens is told without a loop
             self.request_finished = self._finished[0]  # type: ignore[method-assign]
 
     def request_started(self, exchange: Exchange) -> None:
-        for tell in self._started:
+        for tell in self.started:
             tell(exchange)
 
     def request_finished(self, exchange: Exchange) -> None:

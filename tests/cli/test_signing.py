@@ -73,7 +73,13 @@ def test_verify_with_the_key_of_somebody_else(forest: Case, tmp_path: Path, run:
     assert run("verify", signed, "--trusted-key", tmp_path / "b.pub.pem").exit_code == 17
     both = ("--trusted-key", tmp_path / "b.pub.pem", "--trusted-key", tmp_path / "a.pub.pem")
     assert run("verify", signed, *both).exit_code == 0
-    assert run("verify", forest.apr, *both).exit_code == 17
+    unsigned = run("verify", forest.apr, *both)
+    assert unsigned.exit_code == 17
+    assert "expected a signed file, as --trusted-key were given" in unsigned.stderr
+    for command in (("verify", signed), ("predict", signed, forest.csv), ("bench", signed)):
+        refused = run(*command)
+        assert refused.exit_code == 17
+        assert "[E007] expected --trusted-key, as the file is signed, got none" in refused.stderr
 
 
 def test_verify_makes_the_tables_again(tmp_path: Path, run: Run) -> None:

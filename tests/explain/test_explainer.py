@@ -391,6 +391,22 @@ def test_covers_are_numbers_that_count(bad: float) -> None:
         inferir.Model(broken, backend="jit").explain(WHOLE)
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 1e305])
+def test_leaves_without_finite_differences_are_refused(bad: float) -> None:
+    from dataclasses import replace
+
+    from inferir.errors import ModelLoadError
+
+    spec = inferir.convert(DecisionTreeRegressor(max_depth=2).fit(WHOLE, NUMBER), backend="jit").spec
+    name = next(op.tensors["leaf_value"] for op in spec.operators if "leaf_value" in op.tensors)
+    tensor = spec.tensors[name]
+    value = np.frombuffer(tensor.data, "<f8").copy()
+    value[1] = bad
+    broken = replace(spec, tensors={**spec.tensors, name: replace(tensor, data=memoryview(value.tobytes()))})
+    with pytest.raises(ModelLoadError, match="whose differences are finite"):
+        inferir.Model(broken, backend="jit").explain(WHOLE)
+
+
 # -- rows
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from inferir.errors import TaskError
 from inferir.explain import forests
-from inferir.explain.forests import Nodes, expected_values, from_symmetric, quadrature, shares
+from inferir.explain.forests import Nodes, expected_values, from_symmetric, quadratures, schedule, shares
 from inferir.kernels import select
 from tests.kernels.test_tree import grow
 
@@ -34,13 +34,18 @@ def nodes(left_child: Any, split_index: Any, cover: Any, roots: Any = (0,)) -> N
     )
 
 
-@pytest.mark.parametrize("points", [1, 3, 8, 20])
-def test_quadrature_is_exact_up_to_its_degree(points: int) -> None:
-    """The integral of t**k from 0 to 1 is 1 / (k + 1)."""
-    point, weight = quadrature(points)
-    rule = slice(points * (points - 1) // 2, None)
-    for degree in range(2 * points):
-        np.testing.assert_allclose((weight[rule] * point[rule] ** degree).sum(), 1 / (degree + 1), rtol=1e-13)
+def test_quadratures_are_exact_up_to_their_degree() -> None:
+    """The integral of t**k from 0 to 1 is 1 / (k + 1). Rules are padded to vectors, and shared."""
+    counts = np.array([3, 1, 0, 8, 20, 3, 5])
+    point, weight, length, begin = quadratures(counts)
+    assert length.tolist() == [4, 4, 0, 8, 20, 4, 8]
+    assert begin[0] == begin[5]
+    assert len(point) == len(weight) == 4 + 4 + 8 + 8 + 20
+    for count, padded, first in zip(counts.tolist(), length, begin, strict=True):
+        rule = slice(first, first + padded)
+        assert np.count_nonzero(weight[rule]) == count
+        for degree in range(2 * count):
+            np.testing.assert_allclose((weight[rule] * point[rule] ** degree).sum(), 1 / (degree + 1), rtol=1e-13)
     assert (point > 0).all()
     assert (point < 1).all()
 
@@ -50,12 +55,12 @@ def test_shares_of_a_tree_by_hand() -> None:
     tree = nodes([1, 3, -1, 5, 7, -2, -3, -4, -5], [0, 1, 0, 0, 0, 0, 0, 0, 0], [9, 6, 3, 6, 0, 2, 4, 0, 0])
     found = shares(tree)
     np.testing.assert_allclose(found.share[[0, 1, 3, 4]], [6 / 9, 1, 1 / 3, 0.5])
-    assert found.above[[0, 1, 3, 4]].tolist() == [-1, -1, 0, 0]
+    assert found.via[[0, 1, 3, 4]].tolist() == [-1, -1, 1, 1]
     np.testing.assert_allclose(found.kept[[0, 1, 3, 4]], [1, 1, 6 / 9, 6 / 9])
-    assert found.tree_points.tolist() == [1]
-    assert found.levels == 4
+    assert found.points.tolist() == [1]
+    assert [level.tolist() for level in found.levels] == [[0], [1, 2], [3, 4], [5, 7, 6, 8]]
     expected = 6 / 9 * (1 / 3 * 1 + 2 / 3 * 2) + 3 / 9 * 0
-    np.testing.assert_allclose(expected_values(tree, found.share), [[expected]])
+    np.testing.assert_allclose(expected_values(tree, found), [[expected]])
 
 
 @given(seed=st.integers(0, 2**32 - 1), n_leaves=st.integers(1, 40), n_columns=st.integers(1, 6))
@@ -73,15 +78,59 @@ def test_shares_as_a_walk_finds_them(seed: int, n_leaves: int, n_columns: int) -
         if child < 0:
             return
         column = int(tree.split_index[node])
-        level, kept = asked.get(column, (-1, 1.0))
-        assert found.above[node] == level
+        via, kept = asked.get(column, (-1, 1.0))
+        assert found.via[node] == via
         np.testing.assert_allclose(found.kept[node], kept)
         for side, share in ((0, found.share[node]), (1, 1 - found.share[node])):
-            walk(child + side, {**asked, column: (depth[node], kept * share)})
+            walk(child + side, {**asked, column: (child + side, kept * share)})
 
     walk(0, {})
-    assert found.tree_points.tolist() == [max(1, (most + 1) // 2)]
-    assert found.levels == max(depth) + 1
+    assert found.points.tolist() == [(most + 1) // 2]
+    assert len(found.levels) == max(depth) + 1
+
+
+def test_schedule_of_a_tree_by_hand() -> None:
+    """The tree above, behind one that is a leaf: nodes 0 and 1 are forks, 3 and 4 twigs, which ask column 0 again."""
+    left_child = [-6, 2, 4, -1, 6, 8, -2, -3, -4, -5]
+    tree = nodes(left_child, [0, 0, 1, 0, 0, 0, 0, 0, 0, 0], [5, 9, 6, 3, 6, 0, 2, 4, 0, 0], roots=[0, 1])
+    found = schedule(tree, shares(tree), np.array([2, 1]))
+    assert found.tree.tolist() == [[0, 2, 0, 0], [1, 1, 4, 0]]
+    assert found.part.tolist() == [[3, 0, 2, 2, 0, 1, 0, 2, 0]]
+    assert found.split_index.tolist() == [0, 1, 0, 0]
+    assert found.parent_slot.tolist() == [0, 2, 4, 5]
+    assert found.ancestor_slot.tolist() == [1, 1, 2, 2]
+    assert found.repeat.tolist() == [0, 0, 1, 2]
+    np.testing.assert_allclose(found.share, [6 / 9, 1, 1 / 3, 0.5])
+    np.testing.assert_allclose(found.kept, [6 / 9, 6 / 9])
+    assert found.leaf_value[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert found.leaf_slot.tolist() == [3, 6, 7, 8, 9]
+    assert found.scratch == {"gain": 32, "agrees": 80, "bent": 24, "carried": 48, "expected": 48, "sums": 4}
+
+
+def test_schedule_of_a_large_tree_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in parts of one node: nodes 0 and 1 at the top, then 3 and 4, which use the same slots."""
+    monkeypatch.setattr(forests, "_PART_NODES", 1)
+    tree = nodes([1, 3, -1, 5, 7, -2, -3, -4, -5], [0, 1, 0, 0, 0, 0, 0, 0, 0], [9, 6, 3, 6, 0, 2, 4, 0, 0])
+    found = schedule(tree, shares(tree), np.array([0]))
+    assert found.tree.tolist() == [[4, 0, 4, 0]]
+    assert found.part.tolist() == [
+        [1, 0, 2, 0, 0, 1, 0, 0, 0],
+        [3, 2, 0, 1, 1, 0, 0, 1, 6],
+        [3, 3, 0, 1, 3, 0, 1, 1, 6],
+        [2, 0, 2, 0, 0, 1, 0, 0, 0],
+    ]
+    assert found.parent_slot.tolist() == [0, 2, 4, 5]
+    assert found.ancestor_slot.tolist() == [1, 1, 2, 2]
+    assert found.repeat.tolist() == [0, 0, 4, 4]
+    assert found.leaf_slot.tolist() == [3, 8, 9, 8, 9]
+    assert found.scratch == {"gain": 32, "agrees": 80, "bent": 40, "carried": 64, "expected": 64, "sums": 4}
+
+
+@pytest.mark.parametrize(("left_child", "roots"), [([1, 3, 3, -1, -2], [0]), ([1, -1, -2], [0, 1]), ([-1], [0, 0])])
+def test_nodes_that_are_below_several_are_refused(left_child: list[int], roots: list[int]) -> None:
+    n = len(left_child)
+    with pytest.raises(TaskError, match="twice"):
+        shares(nodes(left_child, [0] * n, [1] * n, roots))
 
 
 def test_very_deep_trees_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,24 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from inferir.explain.forests import Nodes, quadrature, shares
-from inferir.kernels.signatures import SHAP_BLOCK_ROWS
+import inferir.explain.forests as forests_of
+from inferir.explain.forests import Nodes, Schedule, schedule, shares
 from tests.kernels.test_tree import forests, grow, rows_for
 from tests.kernels.twins import INTERPRETED, Array, call, check, examples, matrices, same_bits, widths
-
-FOREST_ONLY = ("tree_depth", "base", "special", "n_columns")
 
 
 def explained(forest: Mapping[str, Any], cover: Array) -> tuple[dict[str, Any], dict[str, int]]:
     """Arguments of tree_shap for a forest, and the lengths of scratch."""
-    nodes = {name: cover if name == "cover" else np.asarray(forest[name]) for name in Nodes._fields}
-    derived = shares(Nodes(**nodes))
-    most = int(derived.tree_points.max(initial=1))
-    point, weight = quadrature(most)
-    given = {name: value for name, value in forest.items() if name not in FOREST_ONLY}
-    given |= {name: value for name, value in derived._asdict().items() if name != "levels"}
-    lengths = {"s": derived.levels, "e": 2 * derived.levels, "p": most, "k": len(forest["base"])}
-    return {**given, "point": point, "weight": weight}, lengths
+    nodes = Nodes(**{name: cover if name == "cover" else np.asarray(forest[name]) for name in Nodes._fields})
+    steps = schedule(nodes, shares(nodes), np.asarray(forest["tree_target"]))
+    return steps._asdict(), lengths(steps, len(forest["base"]))
+
+
+def lengths(steps: Schedule, outputs: int) -> dict[str, int]:
+    """Of scratch, by their letters."""
+    gain, agrees, bent, carried, expected, sums = steps.scratch.values()
+    assert carried == expected
+    return {"g": gain, "a": agrees, "h": bent, "s": carried, "b": sums, "k": outputs}
 
 
 def magnitude(forest: Mapping[str, Any]) -> float:
@@ -46,10 +47,10 @@ def test_tree_shap(width: str, data: Any) -> None:
     x = data.draw(rows_for(forest, width))[: 70 if INTERPRETED else 140]
     n_nodes = len(forest["left_child"])
     cover = data.draw(hnp.arrays(np.float64, n_nodes, elements=st.integers(0, 9).map(float)))
-    block = data.draw(st.sampled_from([1, 3, SHAP_BLOCK_ROWS]))
-    arguments, lengths = explained(forest, cover)
-    given = {"x": x, **arguments}
-    check(f"tree_shap_{width}", given, {"b": block, **lengths}, relative=1e-11, size=magnitude(forest))
+    whole = data.draw(st.sampled_from([1, 3, forests_of._PART_NODES]))
+    with mock.patch.object(forests_of, "_PART_NODES", whole):
+        arguments, sizes = explained(forest, cover)
+    check(f"tree_shap_{width}", {"x": x, **arguments}, sizes, relative=1e-11, size=magnitude(forest))
 
 
 @given(data=st.data())
@@ -60,14 +61,15 @@ def test_the_definition(data: Any) -> None:
     x = data.draw(rows_for(forest, "f64"))[:2]
     n_nodes = len(forest["left_child"])
     cover = data.draw(hnp.arrays(np.float64, n_nodes, elements=st.integers(0, 9).map(float)))
-    arguments, lengths = explained(forest, cover)
+    arguments, sizes = explained(forest, cover)
     given = {"x": x, **arguments}
+    share = shares(Nodes(**{f: cover if f == "cover" else np.asarray(forest[f]) for f in Nodes._fields})).share
     d = forest["n_columns"]
     nodes = [forest[name] for name in ("split_index", "threshold", "left_child", "node_flags")]
     sets = forest["category_begin"], forest["category_words"]
     for i, row in enumerate(x):
         worth = {
-            known: expected(forest, arguments["share"], nodes, sets, row, set(known))
+            known: expected(forest, share, nodes, sets, row, set(known))
             for size in range(d + 1)
             for known in combinations(range(d), size)
         }
@@ -78,7 +80,7 @@ def test_the_definition(data: Any) -> None:
                 if column not in known
             )
             for backend in ("jit", "reference"):
-                found = call(backend, "tree_shap_f64", given, {"b": 4, **lengths})["out"][i, column]
+                found = call(backend, "tree_shap_f64", given, sizes)["out"][i, column]
                 np.testing.assert_allclose(found, right, rtol=0, atol=1e-11 * max(magnitude(forest), 1e-300))
 
 
@@ -138,29 +140,48 @@ def test_a_long_path_of_different_columns() -> None:
         forest["split_index"][node] = column % depth
     random = np.random.default_rng(5)
     cover = random.integers(1, 50, 2 * depth + 1).astype(float)
-    arguments, lengths = explained(forest, cover)
-    assert arguments["tree_points"].tolist() == [depth // 2]
+    arguments, sizes = explained(forest, cover)
+    assert arguments["tree"][:, 2].tolist() == [depth // 2]
     x = random.normal(size=(6, depth))
-    check("tree_shap_f64", {"x": x, **arguments}, {"b": 4, **lengths}, relative=1e-10, size=magnitude(forest))
+    check("tree_shap_f64", {"x": x, **arguments}, sizes, relative=1e-10, size=magnitude(forest))
 
 
 @pytest.mark.skipif(INTERPRETED, reason="as many points are a matter of arithmetic, not of compiling; slow so")
-@pytest.mark.parametrize("extra", [1, 5])
-def test_more_points_change_nothing(extra: int) -> None:
-    """So as many as the paths ask for are enough."""
-    forest = ragged(60, 9)
-    x = np.random.default_rng(1).normal(size=(50, 9))
+@pytest.mark.parametrize("points", [5, 8, 9, 12, 13, 16])
+@pytest.mark.parametrize("rows", [1, 2, 50])
+def test_more_points_change_nothing(points: int, rows: int) -> None:
+    """Nine columns need five points; whatever vectors more of them fill, the values are the same. Four are too few."""
+    forest = ragged(200, 9)
+    x = np.random.default_rng(1).normal(size=(rows, 9))
     cover = np.random.default_rng(2).integers(1, 50, len(forest["left_child"])).astype(float)
-    arguments, lengths = explained(forest, cover)
-    enough = call("jit", "tree_shap_f64", {"x": x, **arguments}, {"b": 64, **lengths})["out"]
-    points = arguments["tree_points"] + extra
-    point, weight = quadrature(int(points[0]))
-    more = {**arguments, "tree_points": points, "point": point, "weight": weight}
-    found = call("jit", "tree_shap_f64", {"x": x, **more}, {"b": 64, **lengths, "p": int(points[0])})["out"]
+    nodes = Nodes(**{name: cover if name == "cover" else np.asarray(forest[name]) for name in Nodes._fields})
+    derived = shares(nodes)
+    assert derived.points.tolist() == [5]
+    enough, found, wrong = (
+        call("jit", "tree_shap_f64", {"x": x, **steps._asdict()}, lengths(steps, 1))["out"]
+        for steps in (
+            schedule(nodes, derived._replace(points=np.array([count])), np.zeros(1, np.int64))
+            for count in (5, points, 4)
+        )
+    )
     np.testing.assert_allclose(found, enough, rtol=0, atol=1e-13 * magnitude(forest))
-    fewer = {**arguments, "tree_points": arguments["tree_points"] - 1}
-    wrong = call("jit", "tree_shap_f64", {"x": x, **fewer}, {"b": 64, **lengths})["out"]
     assert np.abs(wrong - enough).max() > 1e-9
+
+
+@pytest.mark.skipif(INTERPRETED, reason="a large tree takes minutes interpreted")
+@pytest.mark.parametrize("rows", [1, 8, 11])
+@pytest.mark.parametrize("nodes_of_a_part", [5, 40, 200])
+def test_cutting_a_large_tree_changes_nothing_but_the_order_of_sums(rows: int, nodes_of_a_part: int) -> None:
+    forest = ragged(700, 24)
+    x = np.random.default_rng(1).normal(size=(rows, 24))
+    cover = np.random.default_rng(2).integers(1, 50, len(forest["left_child"])).astype(float)
+    found = []
+    for most in (nodes_of_a_part, 1000):
+        with mock.patch.object(forests_of, "_PART_NODES", most):
+            arguments, sizes = explained(forest, cover)
+        assert (len(arguments["part"]) > 1) == (most < 1000)
+        found.append(call("jit", "tree_shap_f64", {"x": x, **arguments}, sizes)["out"])
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-14 * magnitude(forest))
 
 
 @given(data=st.data(), width=widths, missing=st.integers(0, 1))

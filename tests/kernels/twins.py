@@ -45,7 +45,7 @@ SCRATCH = (
     *("lengths", "cells", "products", "decision"),
     *("rank", "codes", "slots", "numbers", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules
-    *("left", "agrees", "gain", "carried", "expected", "total", "stack", "side", "contribution"),
+    *("left", "gain", "agrees", "bent", "carried", "expected", "contribution"),
 )
 
 #: Whether Numba runs the bodies as plain Python (NUMBA_DISABLE_JIT=1): the same laws, fewer and smaller examples.

@@ -20,7 +20,7 @@ import inferir
 from inferir.kernels import select
 from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.plan import Plan
-from inferir.program.native import NativeRunner
+from inferir.program.native import Form, NativeRunner
 from inferir.program.problems import RowError
 from tests.parity import assert_bits
 from tests.program.library import ReferenceLibrary
@@ -52,7 +52,7 @@ def test_the_same_bits_as_kernel_by_kernel(name: str) -> None:
     for face in plan.faces:
         run, right = native(plan, face), plan.run(face, ROWS)
         for n in (1, 2, 178, 0, 1, 3):
-            assert_bits(run(ROWS[:n]), right[:n])
+            assert_bits(run(ROWS[:n])[0], right[:n])
 
 
 def test_one_row_of_any_stride() -> None:
@@ -66,8 +66,8 @@ def test_one_row_flat_and_as_labels() -> None:
     plan = PLANS["linear"]
     labels = np.array(["a", "b", "c"], object)
     run, right = native(plan, "prediction"), plan.run("prediction", ROWS)[:, 0]
-    assert_bits(run.single(flat=True)(ROWS[:1]), right[:1])
-    assert run.single(labels)(ROWS[-1:]).tolist() == labels[right[-1:]].tolist()
+    assert_bits(run.single(Form(flat=True))(ROWS[:1]), right[:1])
+    assert run.single(Form(labels))(ROWS[-1:]).tolist() == labels[right[-1:]].tolist()
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -76,7 +76,7 @@ def test_one_row_as_bytes_is_answered_in_plain_numbers(name: str) -> None:
     for face in plan.faces:
         plain, right = native(plan, face).plain(), plan.run(face, ROWS[:20])
         for row, answer in zip(ROWS, right, strict=False):
-            assert plain(row.tobytes()) == answer.tolist()
+            assert plain(row.tobytes()) == [answer.tolist()]
 
 
 def test_a_bad_row_of_bytes_says_so_and_one_of_another_length_is_refused() -> None:
@@ -87,7 +87,7 @@ def test_a_bad_row_of_bytes_says_so_and_one_of_another_length_is_refused() -> No
         plain(bad.tobytes())
     with pytest.raises(ValueError, match="expected a row of 104 bytes"):
         plain(bad.tobytes()[:-8])
-    assert plain(ROWS[0].tobytes()) == plan.run("raw", ROWS[:1])[0].tolist()
+    assert plain(ROWS[0].tobytes()) == [plan.run("raw", ROWS[:1])[0].tolist()]
 
 
 def test_a_runner_goes_with_whoever_holds_it() -> None:
@@ -122,7 +122,7 @@ def test_a_bad_row_says_so_and_the_next_is_answered(n: int) -> None:
         with pytest.raises(RowError, match="column 'x4': expected a finite number, got inf") as caught:
             run(bad)
         assert caught.value.row == n - 1
-    assert_bits(run(ROWS[:n]), plan.run("raw", ROWS[:n]))
+    assert_bits(run(ROWS[:n])[0], plan.run("raw", ROWS[:n]))
 
 
 def test_a_bad_value_between_steps_is_read_inside_the_frame() -> None:
@@ -138,7 +138,7 @@ def test_rows_that_are_the_answer() -> None:
     plan = Plan(spec, REFERENCE, "f64")
     run = native(plan, "transformed")
     for n in (1, 5):
-        answer = run(ROWS[:n])
+        answer = run(ROWS[:n])[0]
         assert_bits(answer, ROWS[:n])
         assert not np.shares_memory(answer, ROWS)
 
@@ -149,7 +149,7 @@ def test_threads_do_not_meet_in_a_frame() -> None:
 
     def ask(i: int) -> bool:
         n = 1 + i % 3
-        return run(ROWS[i : i + n]).tobytes() == right[i : i + n].tobytes()
+        return run(ROWS[i : i + n])[0].tobytes() == right[i : i + n].tobytes()
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(ask, range(170)))

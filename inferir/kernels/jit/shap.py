@@ -27,315 +27,234 @@ whether the row agrees with all of them. If it does, with f = z' + (1 - z') t, t
 gets z' / f^2 times as much; if not, e is 0. That phi_i is then right for all of them follows from adding, at each node,
 its leaves' terms for the factor with this question and taking off those for the factor without it.
 
-Rows go through a tree together, a block at a time, so that all of this runs along rows.
+What does not depend on the row is made when a model is bound, in `explain/forests.py`. There, leaves are no nodes; of
+each tree, first come its *forks*, level by level, then its *twigs*, whose children are both leaves. So there are three
+short loops, none of which has to find out what it is at: down the forks with g, over the twigs, and up the forks with
+E. Steps run over the points of one row, or over eight rows at each point (`_quadrature.py`). A large tree is cut into
+parts, so that what the loops leave for each other stays in the cache: first down the part at the top, then each part
+below it, down and up, in the same memory, and in the end up the part at the top.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from inferir.kernels.jit._compile import kernel, scalar
-from inferir.kernels.jit.tree import CATEGORICAL, DEFAULT_LEFT, ZERO_MISSING, next_node
+from inferir.kernels.jit._quadrature import LANES, Steps, compare, divide, eight_points, four_points, rows
+from inferir.kernels.jit._simd import flat
+from inferir.kernels.jit.tree import CATEGORICAL, DEFAULT_LEFT, ZERO_MISSING, goes_right
 
-#: What a node on the path has behind it.
-_NEW, _LEFT, _RIGHT = 0, 1, 2
+#: What is done at a part in its turn.
+DOWN, UP = 1, 2
 
 
 @scalar
-def set_left(
-    values, column, rows, node, threshold, left_child, node_flags, category_begin, category_words, level, left
-):
-    """left[level, r] = 1.0 where row r goes left at `node`, else 0.0."""
-    flags, border = np.int32(node_flags[node]), threshold[node]
+def left_of(value, i, threshold, node_flags, category_begin, category_words):
+    """1.0 where `value` goes left at node i, else 0.0."""
+    flags = np.int32(node_flags[i])
     if flags & (CATEGORICAL | ZERO_MISSING):
-        for r in range(rows):
-            child = next_node(
-                values[column, r], node, threshold, left_child, node_flags, category_begin, category_words
-            )
-            left[level, r] = 1.0 if child == np.uint32(left_child[node]) else 0.0
-    elif flags & DEFAULT_LEFT:
-        for r in range(rows):
-            left[level, r] = 0.0 if values[column, r] > border else 1.0
-    else:
-        for r in range(rows):
-            left[level, r] = 1.0 if values[column, r] <= border else 0.0
+        return 1.0 - goes_right(value, i, threshold, node_flags, category_begin, category_words)
+    missing = np.int32(value != value) & flags & DEFAULT_LEFT
+    return np.float64(np.int32(value <= threshold[i]) | missing)
 
 
 @scalar
-def set_gain(rows, level, above, side, share, left, agrees, gain):
-    """gain[level] = e of the rows; `agrees` is whether a row agrees with all nodes above that ask the same column, of
-    which the closest is at level `above` (-1: there is none) and is left by its `side`."""
-    if above < 0:
-        for r in range(rows):
-            agrees[level, r] = 1.0
-            gain[level, r] = left[level, r] - share
-    elif side == _LEFT:
-        for r in range(rows):
-            agree = agrees[np.uint64(above), r] * left[np.uint64(above), r]
-            agrees[level, r] = agree
-            gain[level, r] = agree * (left[level, r] - share)
-    else:
-        for r in range(rows):
-            agree = agrees[np.uint64(above), r] * (1.0 - left[np.uint64(above), r])
-            agrees[level, r] = agree
-            gain[level, r] = agree * (left[level, r] - share)
-
-
-@scalar
-def scaled_point(point, kept):
-    """t / f."""
-    return point / (kept + (1.0 - kept) * point)
-
-
-@scalar
-def point_factor(point, kept):
-    """z' / f^2."""
-    f = kept + (1.0 - kept) * point
-    return kept / (f * f)
-
-
-@scalar
-def go_down(rows, level, points, first, sign, share, kept, point, gain, carried):
-    """carried[level + 1] = carried[level] times the factor of a child: its share of the cover plus sign e t / f."""
-    below = level + np.uint64(1)
-    for k in range(points):
-        t = sign * scaled_point(point[first + k], kept)
-        for r in range(rows):
-            carried[below, k, r] = carried[level, k, r] * (share + gain[level, r] * t)
-
-
-@scalar
-def set_constant(rows, points, slot, leaf, expected):
-    """expected[slot] = leaf."""
-    for k in range(points):
-        for r in range(rows):
-            expected[slot, k, r] = leaf
-
-
-@scalar
-def join_leaves(
-    rows, level, points, first, slot, share, kept, left_leaf, right_leaf, point, gain, carried, expected, total
-):
-    """expected[slot] = E of a node whose children are leaves; total = the sum over points that phi gets e times."""
-    difference = left_leaf - right_leaf
-    for r in range(rows):
-        total[r] = 0.0
-    for k in range(points):
-        t = scaled_point(point[first + k], kept)
-        scale = difference * point_factor(point[first + k], kept)
-        for r in range(rows):
-            expected[slot, k, r] = right_leaf + (share + gain[level, r] * t) * difference
-            total[r] += carried[level, k, r] * scale
-
-
-@scalar
-def join(rows, level, points, first, slot, share, kept, point, gain, carried, expected, total):
-    """The same of a node whose children's E are in `expected`."""
-    below = np.uint64(2) * level + np.uint64(2)
-    for r in range(rows):
-        total[r] = 0.0
-    for k in range(points):
-        t = scaled_point(point[first + k], kept)
-        scale = point_factor(point[first + k], kept)
-        for r in range(rows):
-            right = expected[below + np.uint64(1), k, r]
-            difference = expected[below, k, r] - right
-            expected[slot, k, r] = right + (share + gain[level, r] * t) * difference
-            total[r] += carried[level, k, r] * difference * scale
-
-
-@scalar
-def walk(
-    root,
-    output,
-    points,
-    first,
-    rows,
-    split_index,
-    threshold,
-    left_child,
-    node_flags,
-    category_begin,
-    category_words,
-    leaf_value,
-    share,
-    kept,
-    above,
-    point,
-    weight,
-    columns,
-    left,
-    agrees,
-    gain,
-    carried,
-    expected,
-    total,
-    stack,
-    side,
-    column_of_leaf,
-    contribution,
-):
-    """Add what a tree whose root is no leaf gives to `output`, for a block of rows. Depth first: E of the left child at
-    level d is expected[2 d], that of the right one expected[2 d + 1]."""
+def set_gains(
+    x, row, columns, left, node, forks, inner, base, place, split_index, threshold, node_flags, category_begin,
+    category_words, share, ancestor_slot, agrees, gain,
+):  # fmt: skip
+    """gain[place + i] = e of a part's node i, for one row. A row agrees at a slot, 1.0 or 0.0, where it goes to that
+    child, and agrees with the nodes above that ask the same column; at slot 1 always."""
     one, two = np.uint64(1), np.uint64(2)
-    for k in range(points):
-        for r in range(rows):
-            carried[0, k, r] = weight[first + k]
-    stack[0], side[0] = root, _NEW
-    deep = np.int64(0)
-    while deep >= 0:
-        level = np.uint64(deep)
-        node = np.uint32(stack[level])
-        low, high = np.uint32(left_child[node]), np.uint32(left_child[node] + 1)
-        column, part, keeps = np.uint64(split_index[node]), share[node], kept[node]
-        slot, below = two * level, two * level + two
-        if deep > 0 and side[level - one] == _RIGHT:
-            slot += one
-        left_leaf, right_leaf = left_child[low] < 0, left_child[high] < 0
-        if side[level] == _NEW:
-            set_left(
-                columns,
-                column,
-                rows,
-                node,
-                threshold,
-                left_child,
-                node_flags,
-                category_begin,
-                category_words,
-                level,
-                left,
-            )
-            turned = side[np.uint64(above[node])] if above[node] >= 0 else np.int32(_NEW)
-            set_gain(rows, level, above[node], turned, part, left, agrees, gain)
-            side[level] = _LEFT
-            if not left_leaf:
-                go_down(rows, level, points, first, 1.0, part, keeps, point, gain, carried)
-                stack[level + one], side[level + one] = np.int32(low), _NEW
-                deep += 1
-                continue
-        if side[level] == _LEFT:
-            side[level] = _RIGHT
-            if not right_leaf:
-                go_down(rows, level, points, first, -1.0, 1.0 - part, keeps, point, gain, carried)
-                stack[level + one], side[level + one] = np.int32(high), _NEW
-                deep += 1
-                continue
-        left_value = leaf_value[np.uint32(~left_child[low]), column_of_leaf] if left_leaf else 0.0
-        right_value = leaf_value[np.uint32(~left_child[high]), column_of_leaf] if right_leaf else 0.0
-        if left_leaf and right_leaf:
-            join_leaves(
-                rows,
-                level,
-                points,
-                first,
-                slot,
-                part,
-                keeps,
-                left_value,
-                right_value,
-                point,
-                gain,
-                carried,
-                expected,
-                total,
-            )
+    agrees[one] = 1.0
+    for i in range(forks):
+        at, below = node + i, base + two * i + two
+        value, agree = x[row, np.uint32(split_index[at])], agrees[np.uint32(ancestor_slot[at])]
+        goes_left = left_of(value, at, threshold, node_flags, category_begin, category_words)
+        gain[place + i] = agree * (goes_left - share[at])
+        agrees[below] = agree * goes_left
+        agrees[below + one] = agree * (1.0 - goes_left)
+    for i in range(forks, inner):
+        at = node + i
+        value, agree = x[row, np.uint32(split_index[at])], agrees[np.uint32(ancestor_slot[at])]
+        goes_left = left_of(value, at, threshold, node_flags, category_begin, category_words)
+        gain[place + i] = agree * (goes_left - share[at])
+
+
+@scalar
+def set_gains_of_rows(
+    x, row, columns, left, node, forks, inner, base, place, split_index, threshold, node_flags, category_begin,
+    category_words, share, ancestor_slot, agrees, gain,
+):  # fmt: skip
+    """The same for LANES rows, which are in `columns`."""
+    two, lanes = np.uint64(2), np.uint64(LANES)
+    for r in range(lanes):
+        agrees[lanes + r] = 1.0
+    for i in range(inner):
+        at, flags = node + i, np.int32(node_flags[node + i])
+        column, ancestor = np.uint64(np.uint32(split_index[at])), np.uint64(np.uint32(ancestor_slot[at]))
+        if flags & (CATEGORICAL | ZERO_MISSING):
+            for r in range(lanes):
+                left[r] = left_of(columns[column, r], at, threshold, node_flags, category_begin, category_words)
         else:
-            if left_leaf:
-                set_constant(rows, points, below, left_value, expected)
-            if right_leaf:
-                set_constant(rows, points, below + one, right_value, expected)
-            join(rows, level, points, first, slot, part, keeps, point, gain, carried, expected, total)
-        for r in range(rows):
-            contribution[column, output, r] += gain[level, r] * total[r]
-        deep -= 1
+            compare(columns, column * lanes, threshold[at], flags & DEFAULT_LEFT, left)
+        below = (base + two * i + two) * lanes
+        divide(left, share[at], agrees, ancestor * lanes, gain, (place + i) * lanes, below)
+
+
+def _sweep_of(steps: Steps, set_gains: Any) -> Any:
+    n_points, n_rows, bend, fill, carry, join, join_leaves = steps
+
+    @scalar
+    def sweep(
+        x, row, columns, left, part, begin, end, rule, fresh, split_index, threshold, node_flags, category_begin,
+        category_words, share, parent_slot, ancestor_slot, repeat, kept, leaf_slot, leaf_value, point, weight, gain,
+        agrees, bent, carried, expected, sums, first, column_step, output_step,
+    ):  # fmt: skip
+        """Add what a tree gives at the points from `rule` on: to column f and output j at first + column_step f +
+        output_step j of `sums`. Its parts are those from `begin` to `end`. Without `fresh`, gains are there already,
+        as they are the same at all points; and so are values of leaves below forks, of one part and one output."""
+        zero, one, two = np.uint64(0), np.uint64(1), np.uint64(2)
+        wide, bent_step, gain_step = np.uint64(n_points * n_rows), np.uint64(2 * n_points), np.uint64(n_rows)
+        width = np.uint64(leaf_value.shape[1])
+        bend(point, rule, 1.0, bent, zero)
+        for k in range(wide):
+            carried[k] = weight[rule + (k if n_points > 1 else zero)]
+        is_cut = end > begin + one
+        for turn in range(width if is_cut else one):  # what is below a part is there for one output at a time
+            for u in range(begin, end):
+                phases, node, base = part[u, 0], np.uint64(part[u, 1]), np.uint64(part[u, 8])
+                forks, twigs = np.uint64(part[u, 2]), np.uint64(part[u, 3])
+                leaf, strays, again, repeats = (
+                    np.uint64(part[u, 4]), np.uint64(part[u, 5]), np.uint64(part[u, 6]), np.uint64(part[u, 7]),
+                )  # fmt: skip
+                half, pairs, place = base >> one, leaf + strays, node - np.uint64(part[begin, 1])
+                if phases & DOWN:
+                    if fresh and turn == zero:
+                        set_gains(
+                            x, row, columns, left, node, forks, forks + twigs, base, place, split_index, threshold,
+                            node_flags, category_begin, category_words, share, ancestor_slot, agrees, gain,
+                        )  # fmt: skip
+                    for i in range(repeats):
+                        bend(point, rule, kept[again + i], bent, (half + i + one) * bent_step)
+                    for i in range(forks):
+                        at, above = np.uint64(np.uint32(repeat[node + i])), np.uint64(np.uint32(parent_slot[node + i]))
+                        carry(
+                            bent, at * bent_step, share[node + i], gain, (place + i) * gain_step, carried, above * wide,
+                            (base + two * i + two) * wide,
+                        )  # fmt: skip
+                until = turn + one if is_cut else width
+                for j in range(turn, until if phases & UP else turn):
+                    output = first + j * output_step
+                    if fresh or width > one or is_cut:
+                        for i in range(strays):
+                            fill(leaf_value[leaf + i, j], expected, np.uint64(np.uint32(leaf_slot[leaf + i])) * wide)
+                    for i in range(twigs):
+                        here = node + forks + i
+                        at, above = np.uint64(np.uint32(repeat[here])), np.uint64(np.uint32(parent_slot[here]))
+                        left_value, right_value = leaf_value[pairs + two * i, j], leaf_value[pairs + two * i + one, j]
+                        join_leaves(
+                            bent, at * bent_step, share[here], gain, (place + forks + i) * gain_step, carried,
+                            above * wide, expected, left_value, right_value, sums,
+                            output + np.uint64(np.uint32(split_index[here])) * column_step,
+                        )  # fmt: skip
+                    for i in range(forks):
+                        fork = forks - one - i
+                        here = node + fork
+                        at, above = np.uint64(np.uint32(repeat[here])), np.uint64(np.uint32(parent_slot[here]))
+                        join(
+                            bent, at * bent_step, share[here], gain, (place + fork) * gain_step, carried, above * wide,
+                            expected, (base + two * fork + two) * wide, sums,
+                            output + np.uint64(np.uint32(split_index[here])) * column_step,
+                        )  # fmt: skip
+
+    return sweep
+
+
+sweep_four_points, sweep_eight_points = _sweep_of(four_points, set_gains), _sweep_of(eight_points, set_gains)
+sweep_rows = _sweep_of(rows, set_gains_of_rows)
+
+
+@scalar
+def total(sums, at, step, count):
+    """Of 4 or 8 numbers, in pairs."""
+    two, three = np.uint64(2), np.uint64(3)
+    found = (sums[at] + sums[at + step]) + (sums[at + two * step] + sums[at + three * step])
+    if count > three + np.uint64(1):
+        more = at + np.uint64(4) * step
+        found += (sums[more] + sums[more + step]) + (sums[more + two * step] + sums[more + three * step])
+    return found
 
 
 @kernel
 def tree_shap(
-    x,
-    split_index,
-    threshold,
-    left_child,
-    node_flags,
-    category_begin,
-    category_words,
-    leaf_value,
-    tree_root,
-    tree_target,
-    share,
-    kept,
-    above,
-    tree_points,
-    point,
-    weight,
-    columns,
-    left,
-    agrees,
-    gain,
-    carried,
-    expected,
-    total,
-    stack,
-    side,
-    contribution,
-    out,
-):
+    x, tree, part, split_index, threshold, node_flags, category_begin, category_words, share, parent_slot,
+    ancestor_slot, repeat, kept, leaf_slot, leaf_value, point, weight, columns, left, gain, agrees, bent, carried,
+    expected, contribution, out,
+):  # fmt: skip
     """out[i, f, o] = Shapley value of column f for output o of a forest: see the top of this file.
 
-    Nodes and leaves are those of `forest`; leaf values are float64. share = part of a node's cover that goes left;
-    above = how many levels below the root the closest node above stands that asks the same column, -1 where there is
-    none; kept = z', 1 where there is none. Tree t has tree_points[t] points; those of a quadrature of p points on
-    (0, 1) begin at p (p - 1) / 2 of `point` and `weight`.
+    tree[t] = how many parts it has, output of its first leaf value, points, and where these begin in `point` and
+    `weight`: a multiple of 4, of which the last may have weight 0. part[u] = what is done (1 down, 2 up, 3 both), first
+    node, forks, twigs, first leaf, leaves below forks, first in `kept`, how many there, base. Nodes of a part are in
+    the order above; leaves below its forks come first, then two for each twig.
+
+    The children of a part's node i have slots base + 2 i + 2, the left one, and base + 2 i + 3. parent_slot = the
+    node's own slot, 0 of a root; ancestor_slot = that of the child, on the way, of the closest node above that asks the
+    same column, 1 where there is none; kept = z' of such nodes; repeat = base / 2 + 1, 2, ... for them within a part,
+    else 0; share = part of a node's cover that goes left. leaf_slot matters below forks.
     """
-    one, block = np.uint64(1), total.shape[0]
-    n_columns, width, n_outputs = np.uint64(x.shape[1]), np.uint64(leaf_value.shape[1]), np.uint64(out.shape[2])
-    for start in range(0, x.shape[0], block):
-        rows, top = np.uint64(min(block, x.shape[0] - start)), np.uint64(start)
-        for f in range(n_columns):
-            for r in range(rows):
-                columns[f, r] = x[top + r, f]
-            for o in range(n_outputs):
-                for r in range(rows):
-                    contribution[f, o, r] = 0.0
-        for tree in range(np.uint64(tree_root.shape[0])):
-            points = np.uint64(tree_points[tree])
-            if left_child[np.uint32(tree_root[tree])] >= 0:
-                for j in range(width):
-                    walk(
-                        tree_root[tree],
-                        np.uint64(tree_target[tree]) + j,
-                        points,
-                        points * (points - one) >> one,
-                        rows,
-                        split_index,
-                        threshold,
-                        left_child,
-                        node_flags,
-                        category_begin,
-                        category_words,
-                        leaf_value,
-                        share,
-                        kept,
-                        above,
-                        point,
-                        weight,
-                        columns,
-                        left,
-                        agrees,
-                        gain,
-                        carried,
-                        expected,
-                        total,
-                        stack,
-                        side,
-                        j,
-                        contribution,
-                    )
-        for f in range(n_columns):
-            for o in range(n_outputs):
-                for r in range(rows):
-                    out[top + r, f, o] = contribution[f, o, r]
+    zero, one, lanes = np.uint64(0), np.uint64(1), np.uint64(LANES)
+    n_columns, n_outputs = np.uint64(contribution.shape[0]), np.uint64(contribution.shape[1])
+    count = np.uint64(contribution.shape[2])
+    sums = flat(contribution)
+    for start in range(0, x.shape[0], LANES):
+        n_rows, top = np.uint64(min(LANES, x.shape[0] - start)), np.uint64(start)
+        step = lanes if n_rows > one else one
+        for f in range(n_columns * n_outputs * count * step):
+            sums[f] = 0.0
+        if n_rows > one:
+            for f in range(n_columns):
+                for r in range(lanes):
+                    columns[f, r] = x[top + min(r, n_rows - one), f]
+        begin = zero
+        for t in range(np.uint64(tree.shape[0])):
+            end, target = begin + np.uint64(tree[t, 0]), np.uint64(tree[t, 1])
+            points, rule = np.uint64(tree[t, 2]), np.uint64(tree[t, 3])
+            first, output_step = target * count * step, count * step
+            if n_rows > one:
+                for k in range(points):
+                    if weight[rule + k] > 0.0:
+                        sweep_rows(
+                            x, top, columns, left, part, begin, end, rule + k, k == zero, split_index,
+                            threshold, node_flags, category_begin, category_words, share, parent_slot, ancestor_slot,
+                            repeat, kept, leaf_slot, leaf_value, point, weight, gain, agrees, bent, carried, expected,
+                            sums, first + (k & (lanes - one)) * lanes, n_outputs * output_step, output_step,
+                        )  # fmt: skip
+            else:
+                while points >= lanes:
+                    sweep_eight_points(
+                        x, top, columns, left, part, begin, end, rule, True, split_index, threshold, node_flags,
+                        category_begin, category_words, share, parent_slot, ancestor_slot, repeat, kept, leaf_slot,
+                        leaf_value, point, weight, gain, agrees, bent, carried, expected, sums, first,
+                        n_outputs * output_step, output_step,
+                    )  # fmt: skip
+                    points -= lanes
+                    rule += lanes
+                if points:
+                    sweep_four_points(
+                        x, top, columns, left, part, begin, end, rule, True, split_index, threshold, node_flags,
+                        category_begin, category_words, share, parent_slot, ancestor_slot, repeat, kept, leaf_slot,
+                        leaf_value, point, weight, gain, agrees, bent, carried, expected, sums, first,
+                        n_outputs * output_step, output_step,
+                    )  # fmt: skip
+            begin = end
+        for r in range(n_rows):
+            for f in range(n_columns):
+                for o in range(n_outputs):
+                    out[top + r, f, o] = total(sums, (f * n_outputs + o) * count * step + r, step, count)
 
 
 @kernel

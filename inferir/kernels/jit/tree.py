@@ -52,20 +52,24 @@ def in_category_set(value, chosen, truncate, category_begin, category_words):
 
 
 @scalar
+def goes_right(value, node, threshold, node_flags, category_begin, category_words):
+    """1 where `value` goes right at `node`, 0 where left, whatever the node's flags."""
+    flags = np.int32(node_flags[node])
+    if value != value or (flags & ZERO_MISSING and -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD):
+        return np.int32(1 - (flags & DEFAULT_LEFT))
+    if flags & CATEGORICAL:
+        member = in_category_set(value, np.uint32(threshold[node]), flags & TRUNCATE, category_begin, category_words)
+        return np.int32(1 - member) if member >= 0 else np.int32((flags & OUTSIDE_LEFT) == 0)
+    return np.int32(value > threshold[node])
+
+
+@scalar
 def next_node(value, node, threshold, left_child, node_flags, category_begin, category_words):
-    """Child of `node` for `value`, whatever the node's flags."""
-    child, flags = left_child[node], np.int32(node_flags[node])
+    """Child of `node` for `value`, whatever the node's flags; the node itself if it is a leaf."""
+    child = left_child[node]
     if child < 0:
         return node
-    missing = value != value or (flags & ZERO_MISSING and -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD)
-    if missing:
-        right = np.int32(1 - (flags & DEFAULT_LEFT))
-    elif flags & CATEGORICAL:
-        member = in_category_set(value, np.uint32(threshold[node]), flags & TRUNCATE, category_begin, category_words)
-        right = np.int32(1 - member) if member >= 0 else np.int32((flags & OUTSIDE_LEFT) == 0)
-    else:
-        right = np.int32(value > threshold[node])
-    return np.uint32(child + right)
+    return np.uint32(child + goes_right(value, node, threshold, node_flags, category_begin, category_words))
 
 
 @scalar

@@ -77,6 +77,10 @@ def _number_codes(x, top, rows, group, g, cuts, plane, rank, codes, codes_at):
             chunk = second + count_below(cuts, first * sixteen, value)
             found = (chunk - second) * sixteen + count_below(cuts, chunk * sixteen, value)
             rank[r] = np.int32(found) if value == value else np.int32(-1)
+    elif levels == 1:
+        for r in range(rows):
+            value = x[top + r, column]
+            rank[r] = np.int32(count_below(cuts, first * sixteen, value)) if value == value else np.int32(-1)
     else:
         for r in range(rows):
             value = x[top + r, column]

@@ -16,16 +16,23 @@ from inferir.kernels.reference._types import Floats, Integers
 from inferir.kernels.reference.tree import _goes_right
 
 
-def _leaf_paths(root: int, left_child: Integers) -> Iterator[tuple[int, list[tuple[int, bool]]]]:
-    """Each leaf below `root`, with its path: nodes, and whether it goes left there."""
-    waiting: list[tuple[int, list[tuple[int, bool]]]] = [(int(root), [])]
-    while waiting:
-        node, path = waiting.pop()
-        child = int(left_child[node])
-        if child < 0:
-            yield ~child, path
-        else:
-            waiting += [(child + 1, [*path, (node, False)]), (child, [*path, (node, True)])]
+def _leaf_paths(
+    parts: Integers, leaf_slot: Integers, parent_slot: Integers
+) -> Iterator[tuple[int, list[tuple[int, bool]]]]:
+    """Each leaf of a tree, and the nodes on the way down to it, with whether it goes left there. Parts of a tree take
+    turns in using slots."""
+    path_to: dict[int, list[tuple[int, bool]]] = {0: []}
+    for phases, first, forks, twigs, leaf, strays, _, _, base in parts.tolist():
+        if phases == 2:
+            continue
+        for i in range(forks + twigs):
+            for side in (0, 1):
+                path = path_to[int(parent_slot[first + i])]
+                path_to[base + 2 * i + 2 + side] = [*path, (first + i, side == 0)]
+        for number in range(leaf, leaf + strays):
+            yield number, path_to[int(leaf_slot[number])]
+        for number in range(2 * twigs):
+            yield leaf + strays + number, path_to[base + 2 * forks + 2 + number]
 
 
 def _known_sets(known: list[Floats], unknown: list[float]) -> Floats:
@@ -42,42 +49,41 @@ def _known_sets(known: list[Floats], unknown: list[float]) -> Floats:
 
 def tree_shap(
     x: Floats,
+    tree: Integers,
+    part: Integers,
     split_index: Integers,
     threshold: Floats,
-    left_child: Integers,
     node_flags: Integers,
     category_begin: Integers,
     category_words: Integers,
-    leaf_value: Floats,
-    tree_root: Integers,
-    tree_target: Integers,
     share: Floats,
+    parent_slot: Integers,
+    ancestor_slot: Integers,
+    repeat: Integers,
     kept: Floats,
-    above: Integers,
-    tree_points: Integers,
+    leaf_slot: Integers,
+    leaf_value: Floats,
     point: Floats,
     weight: Floats,
     columns: Floats,
     left: Floats,
-    agrees: Floats,
     gain: Floats,
+    agrees: Floats,
+    bent: Floats,
     carried: Floats,
     expected: Floats,
-    total: Floats,
-    stack: Integers,
-    side: Integers,
     contribution: Floats,
     out: Floats,
 ) -> None:
     """out[i, f, o] = what column f adds to output o: sum over leaves of (known - unknown) times the sets of others."""
     out[:] = 0
-    width = leaf_value.shape[1]
-    goes_left = {}
-    for node in np.flatnonzero(left_child >= 0).tolist():
+    width, parts = leaf_value.shape[1], 0
+    goes_left = []
+    for node in range(len(split_index)):
         flags, border = np.full(len(x), node_flags[node]), np.full(len(x), threshold[node])
-        goes_left[node] = ~_goes_right(x[:, split_index[node]], flags, border, category_begin, category_words)
-    for root, target in zip(tree_root, tree_target, strict=True):
-        for leaf, path in _leaf_paths(root, left_child):
+        goes_left.append(~_goes_right(x[:, split_index[node]], flags, border, category_begin, category_words))
+    for n_parts, target, _, _ in tree.tolist():
+        for leaf, path in _leaf_paths(part[parts : parts + n_parts], leaf_slot, parent_slot):
             known: dict[int, Floats] = {}
             unknown: dict[int, float] = {}
             for node, goes in path:
@@ -93,6 +99,7 @@ def tree_shap(
                     mean += total_of_size / (m * math.comb(m - 1, size))
                 phi = (known[column] - unknown[column]) * mean
                 out[:, column, target : target + width] += phi[:, None] * leaf_value[leaf]
+        parts += n_parts
 
 
 def linear_shap(x: Floats, coef: Floats, mean: Floats, missing: int, out: Floats) -> None:

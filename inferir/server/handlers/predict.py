@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class PredictHandler:
         stages[DESERIALIZE] = decoded_s - exchange.started_s
         request = payload.read(document, self._max_rows)
         version = plane.resolve(exchange, request.model_id)
-        faces = _faces(version.plain or version.model.faces, request.options)
+        faces = version.asked[request.options.needs_probabilities]
         read_s = monotonic()
         stages[VALIDATE] = read_s - decoded_s
         table = plane.registry.table
@@ -55,7 +55,7 @@ class PredictHandler:
             stages[PREPROCESS] = monotonic() - read_s
             numbers = plane.predict_row(exchange, version, encoded.cast("B"), faces)
             if numbers is not None:
-                return self._said(exchange, request, version, *_from_numbers(version.model, numbers), table)
+                return self._said(exchange, request, version, *_from_numbers(version.model, faces[0], *numbers), table)
         rows = np.frombuffer(encoded, version.dtype).reshape(-1, version.columns.width)
         stages[PREPROCESS] = monotonic() - read_s
         answers = plane.predict(exchange, version, rows, faces)
@@ -87,12 +87,6 @@ class PredictHandler:
         return _reply(exchange, request, version, said, answered_s)
 
 
-def _faces(has: Collection[str], options: payload.Options) -> tuple[str, ...]:
-    """What to ask of a model that has `has`: its prediction, or what it has in place of one."""
-    main = "prediction" if "prediction" in has else next(iter(has))
-    return (main, "probabilities") if options.needs_probabilities and "probabilities" in has else (main,)
-
-
 def _from_arrays(faces: dict[str, Any]) -> tuple[list[Any], list[Any] | None]:
     """Predictions and probabilities, a line for each row."""
     probabilities = faces.pop("probabilities", None)
@@ -102,10 +96,10 @@ def _from_arrays(faces: dict[str, Any]) -> tuple[list[Any], list[Any] | None]:
     return predictions.tolist(), None if probabilities is None else probabilities.tolist()
 
 
-def _from_numbers(model: Model, faces: dict[str, list[Any]]) -> tuple[list[Any], list[Any] | None]:
+def _from_numbers(
+    model: Model, face: str, numbers: list[Any], probabilities: list[Any] | None = None
+) -> tuple[list[Any], list[Any] | None]:
     """The same of the numbers of one row, where labels are positions. Only `transformed` is a list for one column."""
-    probabilities = faces.pop("probabilities", None)
-    ((face, numbers),) = faces.items()
     if face == "prediction" and model.classes:
         predictions = payload.labels(model.classes, [numbers])
     else:

@@ -18,8 +18,8 @@ import numpy as np
 from inferir.errors import InferirError
 from inferir.server.errors import DeadlineError
 from inferir.server.inference.batching import take
-from inferir.server.inference.dataplane import INLINE_LIMIT_S, ask
-from inferir.server.models.registry import ModelVersion
+from inferir.server.inference.dataplane import INLINE_LIMIT_S
+from inferir.server.models.registry import Cost, ModelVersion
 from inferir.server.observer import Observer
 from inferir.server.request.admission import EXPIRED
 from inferir.server.request.exchange import INFERENCE, QUEUE, Exchange
@@ -48,7 +48,7 @@ class Batcher:
     ) -> None:
         self.max_request_rows = max(1, max_rows // 4)
         # Not the version itself, which refers to its batcher: a cycle would keep the memory of a version that is gone.
-        self._model, self._cost = version.model, version.cost
+        self._model, self._cost, self._cost_together = version.model, version.cost, version.cost_together
         self._name, self._number = version.name, version.version
         self._executor = executor
         self._observer = observer
@@ -74,7 +74,7 @@ class Batcher:
             return
         loop = asyncio.get_running_loop()
         rows = sum(len(each.rows) for each in batch)
-        if self._cost.seconds(rows) <= INLINE_LIMIT_S:
+        if self._cost_of(batch[0]).seconds(rows) <= INLINE_LIMIT_S:
             self._done(batch, *self._run(batch))
             loop.call_soon(self._next)
             return
@@ -106,7 +106,7 @@ class Batcher:
             [len(each.rows) for each in same],
             [each.exchange.deadline_s for each in same],
             now_s,
-            self._cost,
+            self._cost_of(same[0]) if same else self._cost,
             self._max_rows,
             self._budget_s,
         )
@@ -114,13 +114,16 @@ class Batcher:
         self._waiting = [each for each in waiting if each not in batch]
         return batch
 
+    def _cost_of(self, waiting: _Waiting) -> Cost:
+        return self._cost if len(waiting.faces) == 1 else self._cost_together
+
     def _run(self, batch: list[_Waiting]) -> tuple[list[Any], float, float]:
         """Answers or errors, one for each request; when it began, and how long it took. In a thread, or not."""
         started_s = monotonic()
         model, faces = self._model, batch[0].faces
         try:
             joined = batch[0].rows if len(batch) == 1 else np.concatenate([each.rows for each in batch])
-            answers: list[Any] = _split(ask(model, joined, faces), [len(each.rows) for each in batch])
+            answers: list[Any] = _split(model.answers(joined, faces, encoded=True), [len(each.rows) for each in batch])
         except InferirError:
             answers = [_alone(model, each) for each in batch]
         except Exception as error:  # a bug: whoever waits has to know
@@ -144,7 +147,7 @@ class Batcher:
 
 def _alone(model: Any, waiting: _Waiting) -> Any:
     try:
-        return ask(model, waiting.rows, waiting.faces)
+        return model.answers(waiting.rows, waiting.faces, encoded=True)
     except InferirError as error:
         return error
 

@@ -81,7 +81,7 @@ class DataPlane:
         if not n:
             raise InvalidInputError("expected at least one row, got none")
         exchange.rows = n
-        expected_s = version.cost.seconds(n) * len(faces)
+        expected_s = version.cost_of(faces).seconds(n)
         check_deadline(exchange, expected_s)
         if version.batcher is not None and n <= version.batcher.max_request_rows:
             return self._batched(exchange, version, rows, faces)
@@ -90,27 +90,25 @@ class DataPlane:
         return self._in_thread(exchange, version, rows, faces, expected_s)
 
     def predict_row(
-        self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: Sequence[str]
-    ) -> dict[str, list[Any]] | None:
+        self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: tuple[str, ...]
+    ) -> list[list[Any]] | None:
         """As `predict`, for the bytes of one row: the numbers of each face, as `Model.plain` has them. None where it is
         not to be answered on the spot, or not in this way: then `predict` is to be asked.
         """
-        ways, expected_s = version.plain, version.cost.one_s * len(faces)
+        ways, expected_s = version.plain, version.cost_of(faces).one_s
         if not ways or version.batcher is not None or expected_s > INLINE_LIMIT_S:
             return None
         exchange.rows = 1
         started_s = monotonic()
         if started_s + expected_s > exchange.deadline_s:
             check_deadline(exchange, expected_s)
-        answers = {}
-        for face in faces:
-            answers[face] = ways[face](row)
+        answers = ways[faces](row)
         exchange.stages[INFERENCE] = monotonic() - started_s
         return answers
 
     def _run(self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]) -> Answers:
         started_s = monotonic()
-        answers = ask(version.model, rows, faces)
+        answers = version.model.answers(rows, faces, encoded=True)
         exchange.stages[INFERENCE] = monotonic() - started_s
         if version.drift is not None:
             version.drift.sampler.offer(rows)
@@ -153,16 +151,3 @@ def check_deadline(exchange: Exchange, expected_s: float) -> None:
             DEADLINE_INFEASIBLE,
             f"expected {expected_s * 1e3:.3g} ms of work to fit before the deadline, got {left_s * 1e3:.3g} ms left",
         )
-
-
-def ask(model: Any, rows: Matrix, faces: Sequence[str]) -> dict[str, Any]:
-    """The faces of a model, by name."""
-    return {face: _ASK[face](model, rows) for face in faces}
-
-
-_ASK: dict[str, Any] = {
-    "prediction": lambda model, rows: model.predict(rows, encoded=True),
-    "probabilities": lambda model, rows: model.predict_proba(rows, encoded=True),
-    "raw": lambda model, rows: model.raw(rows, encoded=True),
-    "transformed": lambda model, rows: model.transform(rows, encoded=True),
-}

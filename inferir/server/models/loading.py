@@ -10,20 +10,19 @@ from __future__ import annotations
 import logging
 import mmap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferir.errors import InferirError
+from inferir.errors import InferirError, SignatureError
 from inferir.formats import apr
 from inferir.model import Model
 from inferir.rows import baseline
 from inferir.rows.baseline import ColumnBins
 from inferir.rows.plain import PlainColumns
-from inferir.server.inference.dataplane import ask
-from inferir.server.models.registry import Cost, ModelVersion
+from inferir.server.models.registry import Cost, ModelVersion, asked
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.settings import Settings
 
@@ -44,14 +43,20 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
     """The version in a file. Raises FormatError (E001, E002, E004, E007) or BackendError (E009)."""
     started_s = time.monotonic()
     mapping = _mapped(snapshot)
-    spec = apr.read(memoryview(mapping or b""), trusted_keys=settings.trusted_keys or None)
+    try:
+        spec = apr.read(memoryview(mapping or b""), trusted_keys=settings.trusted_keys or None)
+    except SignatureError as error:
+        error.asked_as = "--trusted-keys (INFERIR_TRUSTED_KEYS)"
+        raise
     read_s = time.monotonic()
     model = Model(spec, backend=settings.backend, threads=settings.threads or None)
     for dtype in ("float64", "float32"):
         for rows in (1, _batch_rows(model, dtype)):
-            ask(model, np.zeros((rows, len(model.columns)), dtype), model.faces)
+            model.answers(np.zeros((rows, len(model.columns)), dtype), model.faces, encoded=True)
     compiled_s = time.monotonic()
-    cost = measure(model, model.faces[:1])
+    alone, together = asked(model)
+    cost = measure(model, alone)
+    cost_together = measure(model, together) if together != alone else cost
     stages = {
         "read": read_s - started_s,
         "compile": compiled_s - read_s,
@@ -63,12 +68,13 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
         model=model,
         columns=PlainColumns(model.columns, "f" if model.rows_dtype == "float32" else "d"),
         dtype=np.dtype(model.rows_dtype),
-        plain=_plain_ways(model),
+        plain=_plain_ways(model, {alone, together}),
         source=snapshot.source,
         digest=digest_of(snapshot),
         n_bytes=snapshot.n_bytes,
         mapping=mapping,
         cost=cost,
+        cost_together=cost_together,
         stages=stages,
         baseline=_baseline(model, snapshot.source) if settings.metrics and settings.drift_rows_per_s else None,
         info=model.info(),
@@ -87,9 +93,11 @@ def _baseline(model: Model, source: str) -> list[ColumnBins] | None:
         return None
 
 
-def _plain_ways(model: Model) -> dict[str, Callable[[Any], list[Any]]]:
-    """`Model.plain` of every face, each called once; nothing where the backend has no such way."""
-    ways = {face: way for face in model.faces if (way := model.plain(face))}
+def _plain_ways(
+    model: Model, asked_for: Iterable[tuple[str, ...]]
+) -> dict[tuple[str, ...], Callable[[Any], list[list[Any]]]]:
+    """`Model.plain` of the faces that are asked for, called once; nothing where the backend has no such way."""
+    ways = {faces: way for faces in asked_for if (way := model.plain(*faces))}
     row = bytes(len(model.columns) * np.dtype(model.rows_dtype).itemsize)
     for way in ways.values():
         way(row)
@@ -124,7 +132,7 @@ def measure(model: Model, faces: Sequence[str]) -> Cost:
 def _batch_rows(model: Model, dtype: str) -> int:
     """At least two: one row may have kernels of its own."""
     row = np.zeros((1, len(model.columns)), dtype)
-    ask(model, row, model.faces[:1])  # compiled, if it was not
+    model.answers(row, model.faces[:1], encoded=True)  # compiled, if it was not
     return max(2, min(_BATCH_ROWS, int(_BATCH_S / _seconds(model, row, model.faces[:1]))))
 
 
@@ -137,5 +145,5 @@ def _fastest(model: Model, rows: npt.NDArray[Any], faces: Sequence[str]) -> floa
 
 def _seconds(model: Model, rows: npt.NDArray[Any], faces: Sequence[str]) -> float:
     started_s = time.perf_counter()
-    ask(model, rows, faces)
+    model.answers(rows, faces, encoded=True)
     return time.perf_counter() - started_s

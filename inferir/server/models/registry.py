@@ -54,11 +54,12 @@ class ModelVersion:
     """One loaded version. Compared by identity: the same file loaded twice is two of them.
 
     columns, dtype   turn rows of plain values into the matrix that the model takes fastest.
-    plain          face -> the way of one row without NumPy (`Model.plain`); empty where there is none.
+    plain          faces (of `asked`) -> the way of one row without NumPy (`Model.plain`); empty where there is none.
     source         the file it came from.
     digest         of the file, hex: whether two workers have the same bytes is seen by it.
     n_bytes        memory it is counted with: its tensors.
     mapping        where they are.
+    cost           of its prediction, or of what it has in place of one; cost_together: of several faces in one run.
     stages         seconds of read, compile, warm_up.
     batcher        joins its requests, where that is faster; None otherwise.
     baseline       bins of its columns in the rows of training; None where the file has none.
@@ -73,12 +74,13 @@ class ModelVersion:
     model: Model
     columns: PlainColumns
     dtype: Any = None
-    plain: Mapping[str, Callable[[Any], list[Any]]] = field(default_factory=dict)
+    plain: Mapping[tuple[str, ...], Callable[[Any], list[list[Any]]]] = field(default_factory=dict)
     source: str = ""
     digest: str = ""
     n_bytes: int = 0
     mapping: mmap | None = None
     cost: Cost = field(default_factory=Cost)
+    cost_together: Cost = field(default_factory=Cost)
     stages: Mapping[str, float] = field(default_factory=dict)
     batcher: Any = None
     baseline: Sequence[ColumnBins] | None = None
@@ -88,6 +90,16 @@ class ModelVersion:
     in_use: int = 0
     used: int = 0
     loaded_at: float = 0.0
+
+    @cached_property
+    def asked(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Faces that /predict asks for, without probabilities and with them: the prediction, or what there is in place
+        of one."""
+        return asked(self.model)
+
+    def cost_of(self, faces: Sequence[str]) -> Cost:
+        """Of one run for these faces."""
+        return self.cost if len(faces) == 1 else self.cost_together
 
     @property
     def reference(self) -> str:
@@ -129,6 +141,13 @@ class Table:
     def __iter__(self) -> Iterator[ModelVersion]:
         for versions in self.models.values():
             yield from versions.values()
+
+
+def asked(model: Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """See `ModelVersion.asked`."""
+    has = model.faces
+    main = "prediction" if "prediction" in has else has[0]
+    return (main,), (main, "probabilities") if "probabilities" in has and main != "probabilities" else (main,)
 
 
 class Registry:

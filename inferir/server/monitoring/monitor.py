@@ -58,11 +58,7 @@ class Monitor:
         version.drift = Drift(
             version.baseline, version.dtype, rate=rate, window_s=settings.drift_window_s, draw=self._draw
         )
-        main = "prediction" if "prediction" in version.plain else next(iter(version.plain), "")
-        # A request that asks for more than one face asks for this one first: its row is offered once.
-        version.plain = {
-            face: _sampled(way, version.drift.sampler) if face == main else way for face, way in version.plain.items()
-        }
+        version.plain = {faces: _sampled(way, version.drift.sampler) for faces, way in version.plain.items()}
 
     def look(self) -> None:
         """Count what was sampled. To be called every LOOK_EVERY_S."""

@@ -29,11 +29,11 @@ class RememberingPlane(DataPlane):
         return self._answered(exchange, answers) if isinstance(answers, Answers) else self._later(exchange, answers)
 
     def predict_row(
-        self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: Sequence[str]
-    ) -> dict[str, list[Any]] | None:
+        self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: tuple[str, ...]
+    ) -> list[list[Any]] | None:
         answers = super().predict_row(exchange, version, row, faces)
-        if answers is not None and (numbers := answers.get("prediction")) is not None:
-            classes = version.model.classes
+        if answers is not None and "prediction" in faces:
+            numbers, classes = answers[faces.index("prediction")], version.model.classes
             one = payload.labels(classes, [numbers]) if classes else numbers if len(numbers) == 1 else [numbers]
             self._remember(exchange, version, one)
         return answers

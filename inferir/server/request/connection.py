@@ -1,9 +1,10 @@
 """A connection: aiohttp's, with a short way for requests that are whole when they arrive and answered at once.
 
 aiohttp reads a request in one task, runs its handler in another, and wakes both up in turn; for a model that answers in
-ten microseconds that is more than half of the cost. Where a request came in one piece and its answer is there at once,
-the bytes of the answer are written before `data_received` returns. Everything else goes aiohttp's way: slow and chunked
-bodies, pipelined requests, upgrades, answers that have to be waited for. Both ways meet in `Gate.answer`.
+ten microseconds that is more than half of the cost. Where a request is whole and its answer is there at once, the bytes
+of the answer are written before `data_received` returns. A body of a batch comes in a few pieces, one right after the
+other: they are waited for, a moment long. Everything else goes aiohttp's way: large, slow and chunked bodies, pipelined
+requests, upgrades, answers that have to be waited for. Both ways meet in `Gate.answer`.
 
 The short way is taken only while nothing else is going on in the connection:
 
@@ -36,6 +37,10 @@ from inferir.server.request.replies import Reply, ReplyResponse, encode_reply
 
 __all__ = ["Connection", "HttpServer"]
 
+#: So long the pieces of a body are waited for on the short way, and so large is the body at most: aiohttp stops reading
+#: when there is more that nobody has taken.
+_MOMENT_S, _LARGEST_IN_PIECES = 0.05, 2**17
+
 #: After an answer that came before the whole body: so long the rest is read, so that the client gets to the answer.
 _LINGERING_S = 1.0
 
@@ -67,7 +72,10 @@ class HttpServer(web.Server):
 
     def busy(self) -> bool:
         """Whether a request is in work, or was read and is not."""
-        return any(each._request_in_progress or each._messages for each in self._connections) or bool(self._alone)
+        return bool(self._alone) or any(
+            each._request_in_progress or each._messages or getattr(each, "waits_for_body", False)
+            for each in self._connections
+        )
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
@@ -131,12 +139,15 @@ class Connection(RequestHandler):
     n_answered  how many requests have their answer, of as many as `_request_count` says that came.
     """
 
-    __slots__ = ("_head_timer", "_http", "begun", "n_answered")
+    __slots__ = ("_head_timer", "_http", "_moment", "_partial", "begun", "n_answered")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, lingering_time=_LINGERING_S, **options)
         self._http = manager
         self._head_timer: asyncio.TimerHandle | None = None
+        #: A request whose body is not whole, and who gives it to aiohttp when the moment is over.
+        self._partial: tuple[Any, Any] | None = None
+        self._moment: asyncio.TimerHandle | None = None
         self.begun: tuple[Exchange, Awaitable[Reply]] | None = None
         self.n_answered = 0
 
@@ -150,14 +161,23 @@ class Connection(RequestHandler):
         # has its answer while others are answered, and its bytes are still in the cache.
         transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
 
+    @property
+    def waits_for_body(self) -> bool:
+        """Whether a request is waited for whose body is not whole."""
+        return self._partial is not None
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        self._take_partial()
         if self.begun is not None:  # nobody waits for it any more, but it has a place among the requests in work
             self._http.finish_alone(self.begun[1])
             self.begun = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._partial is not None:
+            self._receive_rest(data)
+            return
         waiter, parser = self._waiter, self._parser
         waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
         if not waits or self._messages or self._upgraded or parser is None:
@@ -165,11 +185,7 @@ class Connection(RequestHandler):
             return
         if self._force_close or self._close:
             return
-        try:
-            messages, upgraded, tail = parser.feed_data(data)
-        except HttpProcessingError as error:
-            messages = [(_ErrInfo(400, error, error.message), EMPTY_PAYLOAD)]
-            upgraded, tail = False, b""
+        messages, upgraded, tail = _parsed(parser, data)
         if not messages:
             if self._head_timer is None:
                 self._head_timer = self._loop.call_later(self._http.body_timeout_s, self.force_close)
@@ -177,12 +193,59 @@ class Connection(RequestHandler):
         if self._head_timer is not None:
             self._stop_head_timer()
         self._request_count += len(messages)
-        if len(messages) == 1 and self._answered(*messages[0]):
-            parser.message_consumed()
-            self.n_answered += 1
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if len(messages) == 1 and (self._answered(*messages[0]) or self._comes_in_pieces(*messages[0])):
             return
-        # From here on as in aiohttp's own `data_received`: its task handles them.
+        self._leave_to_task(messages, upgraded, tail)
+
+    def _comes_in_pieces(self, message: Any, payload: Any) -> bool:
+        """Whether it is worth a moment to wait for the rest of a request's body."""
+        if self.begun is not None or type(message) is _ErrInfo or message.should_close or message.upgrade:
+            return False
+        length = message.headers.get("Content-Length", "")
+        if (
+            payload.is_eof()
+            or payload.exception() is not None
+            or self._reading_paused
+            or not length.isdecimal()
+            or len(length) > len(str(_LARGEST_IN_PIECES))
+            or not payload.total_bytes < int(length) <= min(_LARGEST_IN_PIECES, self._http.max_body_bytes)
+            or "Expect" in message.headers
+        ):
+            return False
+        self._partial = message, payload
+        self._moment = self._loop.call_later(_MOMENT_S, self._moment_over)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        return True
+
+    def _receive_rest(self, data: bytes) -> None:
+        """More of a request of which there was a part."""
+        if self._force_close or self._close or self._parser is None:
+            return
+        messages, upgraded, tail = _parsed(self._parser, data)
+        self._request_count += len(messages)
+        assert self._partial is not None
+        message, payload = self._partial
+        if not messages and not payload.is_eof() and not self._reading_paused:
+            return
+        self._take_partial()
+        if messages or not self._answered(message, payload):
+            self._leave_to_task([(message, payload), *messages], upgraded, tail)
+
+    def _take_partial(self) -> tuple[Any, Any] | None:
+        partial, self._partial = self._partial, None
+        if self._moment is not None:
+            self._moment.cancel()
+            self._moment = None
+        return partial
+
+    def _moment_over(self) -> None:
+        partial = self._take_partial()
+        if partial is not None:
+            self._leave_to_task([partial], False, b"")
+
+    def _leave_to_task(self, messages: list[tuple[Any, Any]], upgraded: bool, tail: bytes) -> None:
+        """As at the end of aiohttp's own `data_received`: its task handles them."""
+        waiter = self._waiter
         self._messages.extend(messages)
         self._upgraded = upgraded
         if upgraded:
@@ -217,6 +280,10 @@ class Connection(RequestHandler):
             self.begun = exchange, reply
             return False
         transport.write(encode_reply(reply, exchange, gate.telemetry.headers(exchange)))
+        assert self._parser is not None
+        self._parser.message_consumed()
+        self.n_answered += 1
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         return True
 
     def _stop_head_timer(self) -> None:
@@ -239,3 +306,13 @@ class Connection(RequestHandler):
         reply = gate.answer(exchange)
         assert isinstance(reply, Reply)
         return ReplyResponse(reply, exchange, b"", close=True)
+
+
+def _parsed(parser: Any, data: bytes) -> tuple[list[tuple[Any, Any]], bool, bytes]:
+    """Requests in `data`, each with its body, as far as it came; whether they want another protocol, and its beginning.
+    What is not HTTP becomes a request, too, that aiohttp answers."""
+    try:
+        found: tuple[list[tuple[Any, Any]], bool, bytes] = parser.feed_data(data)
+        return found
+    except HttpProcessingError as error:
+        return [(_ErrInfo(400, error, error.message), EMPTY_PAYLOAD)], False, b""

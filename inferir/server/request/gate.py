@@ -27,7 +27,7 @@ from inferir.server.request.admission import EXPIRED, Admission
 from inferir.server.request.auth import Keys
 from inferir.server.request.deadlines import deadline_of
 from inferir.server.request.exchange import QUEUE, Exchange
-from inferir.server.request.replies import Reply, error_reply
+from inferir.server.request.replies import OVERLOADED, Reply, error_reply
 from inferir.server.request.routes import UNMATCHED, Router
 
 __all__ = ["Gate"]
@@ -52,6 +52,7 @@ class Gate:
         self._keys = keys
         self.admission = admission
         self.telemetry = telemetry
+        self._tell_started = telemetry.started
         self._timeout_s = timeout_s
         self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(4).hex()), itertools.count())
 
@@ -71,7 +72,8 @@ class Gate:
 
     def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         """The answer, now or later; an error is one too. `exchange.body` is whole."""
-        self.telemetry.request_started(exchange)
+        for tell in self._tell_started:
+            tell(exchange)
         route = exchange.route
         try:
             if exchange.problem is not None:
@@ -79,8 +81,11 @@ class Gate:
             exchange.principal = self._keys.authorize(exchange.headers, route.scope)
             exchange.deadline_s = deadline_of(exchange.headers, exchange.started_s, self._timeout_s)
             if route.admitted:
-                if not self.admission.try_enter(exchange.deadline_s - exchange.started_s):
-                    return self._later(exchange, self._in_turn(exchange, self._enqueue(exchange)))
+                left_s = exchange.deadline_s - exchange.started_s
+                if not self.admission.try_enter(left_s):
+                    if reason := self.admission.refuse(left_s):
+                        return self._refused(exchange, reason)
+                    return self._later(exchange, self._in_turn(exchange, self._enqueue()))
                 exchange.admitted_s = monotonic()
             reply = route.handler(exchange)
         except Exception as error:
@@ -99,12 +104,14 @@ class Gate:
             reply = self._failed(exchange, error)
         return self._finish(exchange, reply)
 
-    def _enqueue(self, exchange: Exchange) -> _Turn:
-        """A place in the queue, taken at once. Raises OverloadError: to be refused costs no task either."""
-        now_s = monotonic()
-        if reason := self.admission.refuse(exchange.deadline_s - now_s):
-            raise OverloadError(reason)
-        turn = _Turn(asyncio.get_running_loop().create_future(), now_s)
+    def _refused(self, exchange: Exchange, reason: str) -> Reply:
+        """Under overload this is what most requests get, at the cost of those that are answered: no task, no error."""
+        exchange.shed, exchange.code = reason, OverloadError.code
+        return self._finish(exchange, OVERLOADED)
+
+    def _enqueue(self) -> _Turn:
+        """A place in the queue, taken at once."""
+        turn = _Turn(asyncio.get_running_loop().create_future(), monotonic())
         self.admission.wait(turn.enter)
         return turn
 
@@ -136,7 +143,7 @@ class Gate:
         exchange.admitted_s = monotonic()
 
     def _failed(self, exchange: Exchange, error: Exception) -> Reply:
-        if isinstance(error, (OverloadError, DeadlineError)):
+        if isinstance(error, DeadlineError):
             exchange.shed = error.reason
         reply = error_reply(error, exchange)
         if reply.status == 500:

@@ -19,7 +19,16 @@ from inferir import __version__
 from inferir.server.errors import OverloadError, status_of
 from inferir.server.request.exchange import Exchange
 
-__all__ = ["HIGH_WATER_BYTES", "JSON", "RETRY_AFTER_MS", "Reply", "ReplyResponse", "error_reply", "json_reply"]
+__all__ = [
+    "HIGH_WATER_BYTES",
+    "JSON",
+    "OVERLOADED",
+    "RETRY_AFTER_MS",
+    "Reply",
+    "ReplyResponse",
+    "error_reply",
+    "json_reply",
+]
 
 #: Exactly this: clients of other servers compare it with ==, so no charset.
 JSON = "application/json"
@@ -27,9 +36,6 @@ JSON = "application/json"
 #: What a client that was shed is told to wait.
 RETRY_AFTER_MS = 100
 
-_OVERLOADED = (
-    b'{"error":"service_overloaded","message":"Server at capacity, please retry","retry_after_ms":%d}' % RETRY_AFTER_MS
-)
 #: Above this many bytes that wait for the client to read them, the next answer waits too.
 HIGH_WATER_BYTES = 2**18
 
@@ -67,9 +73,6 @@ def error_reply(error: Exception, exchange: Exchange) -> Reply:
     """
     status, code = status_of(error)
     exchange.code = code
-    if isinstance(error, OverloadError):
-        retry_after_s = str(-(-RETRY_AFTER_MS // 1000))
-        return Reply(_OVERLOADED, status, headers={"Retry-After": retry_after_s})
     message = getattr(error, "message", "") if status != 500 else "internal error"
     body = {"error": message, "code": code, "message": message, "request_id": exchange.request_id}
     return json_reply(body, status, getattr(error, "headers", None))
@@ -82,6 +85,14 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
 
 def _one_line(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
+
+
+#: What requests get that are shed, all of them the same: made once.
+OVERLOADED = Reply(
+    b'{"error":"service_overloaded","message":"Server at capacity, please retry","retry_after_ms":%d}' % RETRY_AFTER_MS,
+    OverloadError.status,
+    headers={"Retry-After": str(-(-RETRY_AFTER_MS // 1000))},
+)
 
 
 class _EveryAnswer:

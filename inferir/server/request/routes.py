@@ -51,6 +51,9 @@ async def _nothing(exchange: Exchange) -> Reply:
 UNMATCHED = Route("*", "unmatched", _nothing, None)
 
 
+#: Paths with parameters whose routes are remembered: there are as many as models, and clients that make up others.
+_REMEMBERED = 256
+
 _NO_MATCH: Mapping[str, str] = MappingProxyType({})
 
 
@@ -61,6 +64,7 @@ class Router:
         self.routes = tuple(routes)
         self._fixed: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        self._remembered: dict[str, tuple[dict[str, Route], Mapping[str, str]]] = {}
         patterns: dict[str, dict[str, Route]] = {}
         for route in self.routes:
             table = patterns if "{" in route.path else self._fixed
@@ -83,18 +87,23 @@ class Router:
             path = path.partition("?")[0].partition("#")[0]
             methods = self._fixed.get(path)
         if methods is None:
-            methods, match = self._parametric(path)
+            found = self._remembered.get(path)
+            if found is None:
+                found = self._parametric(path)
+                if len(self._remembered) < _REMEMBERED:
+                    self._remembered[path] = found
+            methods, match = found
         route = methods.get(method)
         if route is None:
             allowed = ", ".join(sorted(methods))
             raise NotAllowedError(f"expected {allowed}, got {method[:20]}", {"Allow": allowed})
         return route, match
 
-    def _parametric(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+    def _parametric(self, path: str) -> tuple[dict[str, Route], Mapping[str, str]]:
         for pattern, methods in self._patterns:
             found = pattern.fullmatch(path)
             if found:
-                return methods, {name: unquote(text) for name, text in found.groupdict().items()}
+                return methods, MappingProxyType({name: unquote(text) for name, text in found.groupdict().items()})
         raise NotFoundError(f"no such path: {path[:200]}")
 
 

@@ -48,11 +48,13 @@ class ServerTelemetry(Observers):
         parts: list[Observer | None] = [metrics, tracer, log]
         super().__init__(part for part in parts if part is not None)
         self._metrics, self._tracer, self._log = metrics, tracer, log
+        if tracer is None:  # every request passes here, too
+            self.headers = server_timing  # type: ignore[method-assign]
         self._build = build or {}
 
     def headers(self, exchange: Exchange) -> bytes:
         """Header lines of the answer, each with its CR LF: Server-Timing, traceparent."""
-        timing = server_timing(exchange.stages) if exchange.rows else b""
+        timing = server_timing(exchange)
         return timing if self._tracer is None else timing + self._tracer.header_lines(exchange)
 
     def snapshot(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Covers on their way into a forest's tensors."""
+"""Covers and leaves on their way into a forest's tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 import inferir
 from inferir.errors import ModelLoadError
-from inferir.formats.importers._forest import Forest, Tree, narrowed
+from inferir.formats.importers._forest import Forest, Tree, narrowed, shared_leaves
 
 X = np.random.default_rng(0).normal(size=(200, 3))
 Y = X[:, 0] + X[:, 1] ** 2
@@ -46,6 +46,37 @@ def test_all_trees_have_covers_or_none_does() -> None:
     forest.trees.append(stump(None))
     assert "node_cover" not in forest.tensors([0.0])
     assert "node_cover" not in Forest("f32", "f64").tensors([0.0])
+
+
+def leaves(rows: Any) -> tuple[Any, Any]:
+    """`left_child` and `leaf_value` of a forest whose leaves are these rows, in a chain, and the two shared."""
+    n = len(rows)
+    left_child = np.stack([2 * np.arange(n) + 1, ~np.arange(n)], axis=1).astype(np.int32).reshape(-1)
+    return left_child, np.asarray(rows, np.float64)
+
+
+def test_leaves_of_equal_bits_share_a_row() -> None:
+    """-0.0 is another row than 0.0, and a NaN is one row with itself."""
+    some = [[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0], [np.nan, 2.0]]
+    left_child, rows = leaves([some[i % 4] for i in range(3000)])
+    shared, few = shared_leaves(left_child, rows)
+    assert len(few) == 4
+    assert shared[left_child >= 0].tolist() == left_child[left_child >= 0].tolist()
+    assert few[~shared[left_child < 0]].tobytes() == rows[~left_child[left_child < 0]].tobytes()
+
+
+@pytest.mark.parametrize("rows", [np.arange(3000.0)[:, None], np.zeros((1000, 1)), np.zeros((0, 1)), np.zeros((9, 0))])
+def test_leaves_that_differ_or_are_few_keep_their_rows(rows: Any) -> None:
+    left_child, rows = leaves(rows)
+    shared, same = shared_leaves(left_child, rows)
+    assert shared is left_child
+    assert same is rows
+
+
+def test_half_of_the_leaves_have_to_be_spared() -> None:
+    """Looked at are some; what counts is all."""
+    _, rows = leaves(np.where(np.arange(4000) % 2, np.arange(4000.0), 0.0)[:, None])
+    assert shared_leaves(_, rows)[1] is rows
 
 
 def covers(model: inferir.Model) -> Any:

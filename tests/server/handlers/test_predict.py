@@ -50,7 +50,8 @@ def test_one_row_alone_is_answered_as_in_a_batch(name: str, tmp_path: Path) -> N
 
     async def main() -> None:
         async with serving(str(path), backend="aot") as (app, url), aiohttp.ClientSession(url) as client:
-            assert set(app.registry.resolve(None).plain) == set(app.registry.resolve(None).model.faces)
+            version = app.registry.resolve(None)
+            assert set(version.plain) == set(version.asked)
             rows = [*ROWS[::40].tolist(), [1, 0, *ROWS[3, 2:].tolist()]]  # whole numbers too
             for asked in ({}, options):
                 body = {"instances": rows, "options": asked}

@@ -148,8 +148,8 @@ def test_a_model_without_a_baseline_is_not_touched(tmp_path: Path) -> None:
                 listed = (await response.json())["models"]
             assert {each["name"]: each["baseline"] for each in listed} == {"plain": False, "m": True}
             for version, same in ((plain, True), (watched, False)):
-                for face, way in version.plain.items():
-                    own: Any = version.model.plain(face)
+                for faces, way in version.plain.items():
+                    own: Any = version.model.plain(*faces)
                     assert (getattr(way, "__code__", None) is own.__code__) == same
             for _ in range(5):
                 await predict(client, [[1.0, 2.0]], model_id="plain")

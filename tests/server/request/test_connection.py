@@ -144,3 +144,75 @@ def test_every_request_is_answered_once_and_in_order(requests: list[tuple[str, i
         connection.connection_lost(None)
 
     asyncio.run(main())
+
+
+def test_a_body_in_pieces_goes_the_short_way() -> None:
+    async def main() -> None:
+        connection, transport = _connected()
+        data = _request("/a", "0123456789")
+        for _ in range(3):
+            transport.written.clear()
+            connection.data_received(data[:-6])
+            for piece in (data[-6:-4], data[-4:-1]):
+                connection.data_received(piece)
+                assert connection.waits_for_body
+                assert not transport.written
+            connection.data_received(data[-1:])
+            assert _answers(transport) == ["/a 0123456789"], "at once, though aiohttp's task has not begun"
+            assert not connection.waits_for_body
+        connection.connection_lost(None)
+
+    asyncio.run(main())
+
+
+def test_who_is_slow_with_a_body_is_left_to_the_task() -> None:
+    async def main() -> None:
+        connection, transport = _connected()
+        data = _request("/a", "0123456789")
+        connection.data_received(data[:-6])
+        while connection.waits_for_body:
+            await asyncio.sleep(0.01)
+        connection.data_received(data[-6:])
+        while not transport.written:
+            await asyncio.sleep(0)
+        assert _answers(transport) == ["/a 0123456789"]
+        connection.connection_lost(None)
+
+    asyncio.run(main())
+
+
+def test_who_goes_in_the_middle_of_a_body_leaves_nothing() -> None:
+    async def main() -> None:
+        connection, transport = _connected()
+        connection.data_received(_request("/a", "0123456789")[:-6])
+        assert connection.waits_for_body
+        assert connection._http.busy()
+        connection.connection_lost(None)
+        assert not connection.waits_for_body
+        assert connection._moment is None
+        assert not transport.written
+
+    asyncio.run(main())
+
+
+@given(st.lists(st.tuples(_PATHS, st.text("ab", max_size=12)), max_size=8), st.lists(st.integers(1, 90), min_size=1))
+def test_a_stream_of_requests_cut_anywhere(requests: list[tuple[str, str]], pieces: list[int]) -> None:
+    async def main() -> None:
+        connection, transport = _connected()
+        stream = b"".join(_request(path, body) for path, body in requests)
+        expected = [f"{path} {body}" for path, body in requests]
+        place = 0
+        while stream:
+            piece, stream = stream[: pieces[place % len(pieces)]], stream[pieces[place % len(pieces)] :]
+            place += 1
+            connection.data_received(piece)
+            if place % 3 == 0:
+                await asyncio.sleep(0)
+            assert _answers(transport) == expected[: len(_answers(transport))]
+        for _ in range(20 * len(requests) + 20):
+            await asyncio.sleep(0)
+        assert _answers(transport) == expected
+        assert not transport.closed
+        connection.connection_lost(None)
+
+    asyncio.run(main())

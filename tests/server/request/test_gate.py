@@ -28,10 +28,10 @@ class Slow:
         self.let = threading.Event()
         self.calls: list[int] = []
 
-    def predict(self, rows: Any, encoded: bool) -> Any:
+    def answers(self, rows: Any, faces: Any, *, encoded: bool) -> Any:
         self.calls.append(len(rows))
         assert self.let.wait(PATIENCE_S)
-        return np.asarray(rows)[:, 0]
+        return dict.fromkeys(faces, np.asarray(rows)[:, 0])
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
 
 
 def test_server_timing_has_every_stage_in_milliseconds() -> None:
-    line = server_timing([0.0, 0.001, 0.0123456789, 1.0, 1e-6, 0.5, 2.0]).decode()
+    line = server_timing(exchange(stages=[0.0, 0.001, 0.0123456789, 1.0, 1e-6, 0.5, 2.0])).decode()
     assert line.endswith("\r\n")
     found = re.findall(r"(\w+);dur=([\d.e+-]+)", line)
     assert [name for name, _ in found] == list(STAGES)

@@ -51,12 +51,17 @@ class Signature:
     def __init__(self, model: Model) -> None:
         self._columns = model.columns
         self._names = [column.name for column in model.columns]
+        self._has_categories = any(column.categories is not None for column in model.columns)
         self.inputs = _inputs(model)
         tables = _outputs(model)
         self.faces: Mapping[str, tuple[str, int]] = {name: place for name, _, place in tables}
         self._datatypes = {metadata.name: metadata.datatype for _, metadata, _ in tables}
         self.outputs = [metadata for _, metadata, (face, _) in tables if face != "raw"]
         self.outputs = self.outputs or [metadata for _, metadata, _ in tables]
+        #: What is given to a request that names no outputs: in JSON, in binary.
+        self._all_wanted = [
+            tuple(Wanted(metadata.name, binary) for metadata in self.outputs) for binary in (False, True)
+        ]
         self._labels = [str(label) for label in model.classes] if len(_class_sets(model)) == 1 else []
 
     # -- rows
@@ -94,10 +99,6 @@ class Signature:
             return stacked if not self._has_categories else stacked.tolist()
         return [list(row) for row in zip(*map(_column, columns, self._columns), strict=True)]
 
-    @property
-    def _has_categories(self) -> bool:
-        return any(column.categories is not None for column in self._columns)
-
     def _matrix(self, tensor: Tensor) -> Any:
         width = len(self._names)
         if _width(tensor) != width:
@@ -121,7 +122,7 @@ class Signature:
     def wanted(self, outputs: Sequence[Wanted] | None, binary: bool) -> tuple[Wanted, ...]:
         """The outputs asked for, or all that are declared. Raises InvalidInputError for an unknown name."""
         if not outputs:
-            return tuple(Wanted(metadata.name, binary) for metadata in self.outputs)
+            return self._all_wanted[binary]
         for output in outputs:
             if output.name not in self.faces:
                 raise InvalidInputError(f"expected outputs among {list(self.faces)}, got {output.name[:200]!r}")
