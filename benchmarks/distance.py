@@ -33,6 +33,10 @@ def _nearest() -> Given:
     }  # fmt: skip
 
 
+#: Bytes of a row, and cells of 64 points.
+_BYTES = {"z": -(-COLUMNS // 4) * 4, "c": -(-_POINTS // 256) * 4}
+
+
 def _closest() -> Given:
     points = random().standard_normal((_CENTRES, COLUMNS))
     center, reach, scored = scores(points)
@@ -71,7 +75,7 @@ class Distance(
     KernelBenchmark,
     cases={
         **{f"distances/{metric}": _metric(metric) for metric in _METRICS},
-        "nearest/euclidean": Case(_nearest, {"k": _NEIGHBORS, "b": BLOCK_ROWS}, reference_rows=100),
+        "nearest/euclidean": Case(_nearest, {"k": _NEIGHBORS, "b": BLOCK_ROWS, **_BYTES}, reference_rows=100),
         "closest": Case(_closest, {"b": BLOCK_ROWS}, reference_rows=100),
         "nearest_in_tree": Case(
             _search_tree, {"d": _TREE_COLUMNS, "k": _NEIGHBORS, "s": 2 * _TREE_LEVELS}, reference_rows=100
