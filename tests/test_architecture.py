@@ -65,7 +65,9 @@ NAMES = [f"{file}.{function.name}" for file, function in COMPILED]
 #: Helpers and the private names they are given, such as `_exp, _log = _math.exp, _math.log`.
 HELPERS = {function.name for _, function in COMPILED}
 #: What kernels call that is written as LLVM IR, and where.
-IR = tuple(JIT / f"{name}.py" for name in ("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes"))
+IR = tuple(
+    JIT / f"{name}.py" for name in ("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes", "_leaves", "_quadrature")
+)
 INSTRUCTIONS = {
     node.name
     for path in IR
@@ -73,7 +75,8 @@ INSTRUCTIONS = {
     if isinstance(node, ast.FunctionDef) and any("instruction(" in ast.unparse(mark) for mark in node.decorator_list)
 } | {
     *("product_tiles", "square_tiles", "gaussian_tiles", "add_lanes", "add_lanes_relu", "divide_lanes", "flat"),
-    *("cells_of_eight", "cells_of_one"),
+    *("cells_of_eight", "cells_of_one", "add_of_2", "add_of_4", "add_of_8", "add_of_16"),
+    *("sweep_four_points", "sweep_eight_points", "sweep_rows"),
 }
 
 

@@ -109,9 +109,7 @@ def _add(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows,
         total += leaf[begin + number[at : at + rows].astype(np.uint64), 0]
 
 
-_add_of_2, _add_of_4, _add_of_8, _add_of_16 = (
-    instruction(lambda *_: numba.void, _adder(n))(_add) for n in (2, 4, 8, 16)
-)
+add_of_2, add_of_4, add_of_8, add_of_16 = (instruction(lambda *_: numba.void, _adder(n))(_add) for n in (2, 4, 8, 16))
 
 
 @scalar
@@ -127,10 +125,10 @@ def add_four_in_registers(leaf, begin0, begin1, begin2, begin3, most, number, at
     """sums.flat[sums_at + r] += leaf of row r in four trees, one after the other, of up to `most` leaves."""
     lanes = np.uint64(16) // words_of(leaf)
     if most <= np.uint64(2) * lanes:
-        _add_of_2(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
+        add_of_2(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
     elif most <= np.uint64(4) * lanes:
-        _add_of_4(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
+        add_of_4(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
     elif most <= np.uint64(8) * lanes:
-        _add_of_8(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
+        add_of_8(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
     elif words_of(leaf) == np.uint64(1):
-        _add_of_16(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
+        add_of_16(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)

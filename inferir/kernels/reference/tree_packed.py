@@ -6,7 +6,10 @@ import numpy as np
 
 from inferir.kernels.reference._types import Floats, Integers
 from inferir.kernels.reference.tree import DEFAULT_LEFT, ZERO_MISSING, ZERO_THRESHOLD
-from inferir.kernels.reference.tree_packer import LANES, LEAF_BITS
+from inferir.kernels.reference.tree_packer import LEAF_BITS
+
+#: Values of so many rows lie side by side, and links count them all.
+LANES = 8
 
 
 def forest_packed(

@@ -10,8 +10,8 @@ from inferir.kernels.reference.tree import CATEGORICAL, DEFAULT_LEFT
 #: Leaves are numbered in the bits that a float32 NaN has to spare.
 LEAF_BITS = 22
 
-#: Values of eight rows lie side by side.
-LANES = 8
+#: Bits of a link below those of the slot.
+LANE_BITS = 3
 
 
 def _size(left_child: list[int], node: int, sizes: dict[int, int]) -> int:
@@ -78,7 +78,7 @@ def pack_forest(
     used = np.unique(key[inner])
     slot[:] = -1
     slot[used] = np.arange(used.size)
-    shift = int(max(used.size - 1, 0)).bit_length() + 3
+    shift = int(max(used.size - 1, 0)).bit_length() + LANE_BITS
     kind = {4: np.int32, 8: np.int64}[threshold.itemsize]
     word = threshold.itemsize // 4
     for i, at in places.items():
@@ -89,7 +89,7 @@ def pack_forest(
                 return
             words[:word] = np.array([leaf | (0x7FC00000 if word == 1 else 0x7FF80000 << 32)], kind).view(np.int32)
         else:
-            link = places[int(left_child[i])] - at << shift | LANES * int(slot[key[i]])
+            link = places[int(left_child[i])] - at << shift | int(slot[key[i]]) << LANE_BITS
             if link >= 2**32 or (not threshold[i] < np.inf and not flags[i] & DEFAULT_LEFT):
                 return
             words[:word] = threshold[i : i + 1].view(np.int32)
