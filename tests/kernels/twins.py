@@ -96,7 +96,7 @@ def call(backend: str, name: str, given: Mapping[str, Any], sizes: Mapping[str, 
         else:
             assert argument.name in WRITTEN + SCRATCH, f"{name} needs {argument.name}"
             shape = tuple(int(letter) if letter.isdigit() else known[letter] for letter in argument.dims)
-            arguments.append(np.full(shape, 77, dtype))
+            arguments.append(np.full(shape, 255 if dtype is np.uint8 else 77, dtype))  # no byte is a code of 255
     before = [np.array(argument) for argument in arguments]
     with np.errstate(all="ignore"):  # interpreted kernels are NumPy scalars, which warn
         kernel(backend, name)(*arguments)

@@ -239,6 +239,8 @@ def _add_together(
         for first in range(np.uint64(0), rows, block):
             count, own_codes = min(block, rows - first), codes_at + first // block * of_block
             evaluate_tree(tree, t, tile, op, count, codes, own_codes, slots, slots_at)
+            for q in range(count, (count + lanes - np.uint64(1)) // lanes * lanes):
+                slots[at + q] = 0  # a leaf that there is: behind the last row codes are rubbish
             for q in range(np.uint64(0), count, lanes):  # what is behind the last row walks along, and is not added
                 own_values = (first + q) // lanes * of_eight
                 _walk_eight(values, own_values, node, shift, entry, begin, slots, at + q, leaf_value, reached, q)
