@@ -34,7 +34,7 @@ def tables_of_tops(forest: Mapping[str, Any], packed: Mapping[str, Array], width
         np.asarray(forest["split_index"], np.int32)[kept], np.asarray(forest["threshold"], DTYPES[width])[kept],
         tops["left_child"], np.asarray(forest["node_flags"], np.uint8)[kept], *no_sets,
     ]  # fmt: skip
-    binder: Any = SimpleNamespace(kernel=lambda name: select("reference")[name])
+    binder: Any = SimpleNamespace(kernel=lambda name: select("jit")[name])
     tables = quantize(binder, nodes, tops["tree_root"], np.zeros(len(tops["tree_root"]), np.int32), 1)
     assert tables is not None
     made = {**tables.codes._asdict(), **tables._asdict()}
@@ -112,3 +112,14 @@ def test_slots(width: str, flags: int) -> None:
     left = np.where(missing, bool(flags & DEFAULT_LEFT), x[:, 0] <= 1)
     for out in answers(forest, x, width, "f64", 256):
         np.testing.assert_array_equal(out[:, 0], np.where(left, 10, 20))
+
+
+def test_rows_behind_the_last_one() -> None:
+    """Lanes that no row fills have codes of anything, and still begin at a leaf that there is: the last tree's top is a
+    tile in which two nodes are missing, and what is missing goes where a code of 255 would lead."""
+    six_leaves = [1, 3, 5, 7, ~0, 9, ~1, ~2, ~3, ~4, ~5]
+    forest = grown([complete(9), six_leaves])
+    x = some_rows(257, forest["n_columns"])
+    right = run("forest_f32_f64", forest, x)
+    for out in answers(forest, x, "f32", "f64", 256):
+        assert same_bits(out, right)
