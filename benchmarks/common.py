@@ -21,13 +21,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from inferir.kernels import select
+from inferir.kernels import available, select
 from inferir.kernels.signatures import KERNELS, Signature
 
 Array: TypeAlias = npt.NDArray[Any]
 Given: TypeAlias = Mapping[str, Any]
 
-BACKENDS = ("jit", "reference")
+#: Those that can be used here: compiled libraries are not where nobody built them.
+BACKENDS = tuple(sorted(available()))
 #: INFERIR_BENCH_ROWS asks for others, of which a smoke run needs but one.
 ROWS = tuple(map(int, os.environ.get("INFERIR_BENCH_ROWS", "1,100,10000").split(",")))
 #: Rows on which answers are compared: past one block of a forest.

@@ -171,7 +171,7 @@ def swap(ours: Path, theirs: Path, seconds: float) -> Any:
 
     async def replace() -> None:
         for number in range(1, max(1, round(seconds / _SWAP_EVERY_S)) + 1):
-            write(number)
+            await asyncio.to_thread(write, number)  # up to 20 ms, in which the client would send nothing
             await asyncio.sleep(_SWAP_EVERY_S)
 
     async def both() -> Any:

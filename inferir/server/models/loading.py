@@ -22,6 +22,7 @@ from inferir.model import Model
 from inferir.rows import baseline
 from inferir.rows.baseline import ColumnBins
 from inferir.rows.plain import PlainColumns
+from inferir.server.models.background import in_background
 from inferir.server.models.registry import Cost, ModelVersion, asked
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.settings import Settings
@@ -44,7 +45,7 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
     started_s = time.monotonic()
     mapping = _mapped(snapshot)
     try:
-        spec = apr.read(memoryview(mapping or b""), trusted_keys=settings.trusted_keys or None)
+        spec = in_background(lambda: apr.read(memoryview(mapping or b""), trusted_keys=settings.trusted_keys or None))
     except SignatureError as error:
         error.asked_as = "--trusted-keys (INFERIR_TRUSTED_KEYS)"
         raise

@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass
 
 from inferir.errors import FileAccessError, MemoryLimitError
+from inferir.server.models.background import in_background
 
 if sys.platform == "linux":
     import fcntl
@@ -62,7 +63,7 @@ def take(source: str, limit_bytes: int = 0) -> Snapshot:
             raise FileAccessError(f"{source}: expected a regular file, got a folder, a device or a pipe")
         if limit_bytes and status.st_size > limit_bytes:
             raise MemoryLimitError(f"{source}: expected at most {limit_bytes} bytes, got {status.st_size}")
-        copy = _copy(file, status.st_size)
+        copy = in_background(lambda: _copy(file, status.st_size))
         path = f"/proc/{os.getpid()}/fd/{copy}" if sys.platform == "linux" else f"/dev/fd/{copy}"
         return Snapshot(source, copy, status.st_size, path)
     except OSError as error:
