@@ -151,7 +151,7 @@ def test_a_dead_worker_is_replaced_and_knows_everything(served: Process, folder:
         os.kill(min(pids), signal.SIGKILL)
         wait_until(lambda: len(set(served.workers()) - pids) == 1)
         (new,) = set(served.workers()) - pids
-        wait_until(lambda: len(listening(served)) == 2 and bool({worker for _, _, worker in asked} - ids - {""}))
+        wait_until(lambda: _all_listen(served) and bool({worker for _, _, worker in asked} - ids - {""}))
     finally:
         stop.set()
         asking.join()
@@ -162,6 +162,14 @@ def test_a_dead_worker_is_replaced_and_knows_everything(served: Process, folder:
     assert statuses.count(0) <= 2  # what the dead one had in hand
     answered_by_new = [began_s for began_s, _, worker in asked if worker and worker not in ids]
     assert min(answered_by_new) > _born_s(new) - 0.02, "nobody waited for the new one: the other one answered"
+
+
+def _all_listen(served: Process) -> bool:
+    """Connections may be reset while a worker comes and goes; how many of those that `ask` makes is counted there."""
+    try:
+        return len(listening(served)) == 2
+    except ConnectionError:
+        return False
 
 
 def _born_s(pid: int) -> float:
