@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -152,6 +153,21 @@ class Case:
                 value = generator.standard_normal(shape)
             made.append(np.zeros(shape, dtype) if value is None else np.ascontiguousarray(value, dtype))
         return made
+
+
+def recorder(width: str) -> tuple[Any, dict[str, list[Any]]]:
+    """A binder of operators whose kernels are compiled, and the arguments of each kernel's last call, by its body: of
+    those that have a variant for a width, for this one."""
+    calls: dict[str, list[Any]] = {}
+
+    def kernel(name: str) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            select("jit")[name](*arguments)
+            calls[name.removesuffix(f"_{width}")] = list(arguments)
+
+        return call
+
+    return SimpleNamespace(kernel=kernel), calls
 
 
 def below(limit: int) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import COLUMNS, SAME_ANSWER_ROWS, Case, Given, KernelBenchmark
+from benchmarks.common import COLUMNS, SAME_ANSWER_ROWS, Case, Given, KernelBenchmark, recorder
 from benchmarks.specs import grown_forest
-from inferir.kernels import select
 from inferir.kernels.signatures import BLOCK_ROWS, Signature
 from inferir.operators._packer import pack
 from inferir.operators._quantizer import SLOTS_NBYTES
@@ -24,16 +22,7 @@ _NO_SETS = (np.zeros(1, np.int32), np.zeros(0, np.uint32))
 def _arrays(width: str, leaf_width: str, values: int) -> Given:
     """Arguments of forest_packed by name, of 100 trees of 2,000 leaves, and those that `pack` gave other kernels."""
     forest = grown_forest(100, 2000, compare=width, accumulate=leaf_width, values=values).tensors(np.zeros(values))
-    calls: dict[str, list[Any]] = {}
-
-    def kernel(name: str) -> Any:
-        def call(*arguments: Any) -> None:
-            select("jit")[name](*arguments)
-            calls[name.removesuffix(f"_{width}")] = list(arguments)
-
-        return call
-
-    binder: Any = SimpleNamespace(kernel=kernel)
+    binder, calls = recorder(width)
     packed = pack(binder, [*(forest[name] for name in _NODES), *_NO_SETS], forest["tree_root"], COLUMNS)
     assert packed is not None
     slots = {"slot_column": packed.slots // 4, "slot_flags": packed.slots % 4}

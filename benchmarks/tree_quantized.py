@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import SAME_ANSWER_ROWS, Case, Given, KernelBenchmark
+from benchmarks.common import SAME_ANSWER_ROWS, Case, Given, KernelBenchmark, recorder
 from benchmarks.specs import grown_forest
-from inferir.kernels import select
 from inferir.kernels.signatures import BLOCK_ROWS, Signature
 from inferir.operators._quantizer import SLOTS_NBYTES, quantize
 
@@ -24,16 +22,7 @@ _NO_SETS = {"category_begin": np.zeros(1, np.int32), "category_words": np.zeros(
 def _tables(width: str, leaf_width: str, n_trees: int, n_leaves: int, **options: Any) -> Given:
     """Arguments of forest_quantized by name, and those that `quantize` gave the other kernels."""
     forest = _NO_SETS | grown_forest(n_trees, n_leaves, compare=width, accumulate=leaf_width, **options).tensors([0.0])
-    calls: dict[str, list[Any]] = {}
-
-    def kernel(name: str) -> Any:
-        def call(*arguments: Any) -> None:
-            select("jit")[name](*arguments)
-            calls[name.removesuffix(f"_{width}")] = list(arguments)
-
-        return call
-
-    binder: Any = SimpleNamespace(kernel=kernel)
+    binder, calls = recorder(width)
     nodes = [forest[name] for name in _NODES]
     leaf_value = forest["leaf_value"]
     tables = quantize(binder, nodes, forest["tree_root"], forest["tree_target"], leaf_value.shape[1])

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
@@ -25,17 +25,8 @@ _NICE = 10
 
 def in_background(work: Callable[[], T]) -> T:
     """What `work` returns or raises, done by a thread of low priority. Blocks until then."""
-    done: Future[T] = Future()
-
-    def run() -> None:
-        _step_back()
-        try:
-            done.set_result(work())
-        except BaseException as error:  # whatever it is, it is whose who waits
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="inferir-read", daemon=True).start()
-    return done.result()
+    with ThreadPoolExecutor(1, "inferir-read", _step_back) as pool:
+        return pool.submit(work).result()
 
 
 def _step_back() -> None:

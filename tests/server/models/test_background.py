@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import gc
 import os
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -35,3 +39,24 @@ def test_a_priority_that_may_not_be_set(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(os, "setpriority", refuse)
     assert in_background(threading.current_thread) is not threading.current_thread()
+
+
+def test_what_failed_is_held_by_nobody() -> None:
+    """A file that is no model may be large, and the collector looks seldom."""
+
+    class Large:
+        pass
+
+    def fail(large: Large) -> None:
+        raise ValueError(id(large))
+
+    large = Large()
+    there = weakref.ref(large)
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            in_background(functools.partial(fail, large))
+        del large
+        assert there() is None
+    finally:
+        gc.enable()
