@@ -45,6 +45,7 @@ from inferir.server.request.gate import Gate
 from inferir.server.request.listener import Listener
 from inferir.server.request.routes import Route, Router
 from inferir.server.settings import Settings, default_concurrency
+from inferir.server.slices import ask_for_short_slices
 
 if TYPE_CHECKING:
     from inferir.server.protocols.oip.grpc.server import GrpcServer
@@ -176,6 +177,7 @@ class App:
         self, sockets: list[socket.socket], context: ssl.SSLContext | None = None, *, key: int = 0
     ) -> None:
         """Answer what comes to `sockets`, until `release` is called with `key`."""
+        ask_for_short_slices()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         gc.freeze()  # what is there now stays: the collector need not look at it for every few hundred requests
         gc.set_threshold(_GC_THRESHOLD)

@@ -21,6 +21,7 @@ from typing import Any
 
 from inferir.errors import InferirError, MemoryLimitError, UnknownModelError
 from inferir.server.models import snapshots
+from inferir.server.models.background import in_background, unmap
 from inferir.server.models.loading import load_version
 from inferir.server.models.registry import Failure, ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
@@ -187,4 +188,4 @@ def _free(held: list[ModelVersion]) -> None:
     held.clear()
     if mapping is not None:
         with contextlib.suppress(BufferError):  # somebody still looks at it, and it goes with them
-            mapping.close()
+            in_background(lambda: unmap(mapping))

@@ -16,15 +16,12 @@ import tempfile
 from dataclasses import dataclass
 
 from inferir.errors import FileAccessError, MemoryLimitError
-from inferir.server.models.background import in_background
+from inferir.server.models.background import PIECE_BYTES, in_background
 
 if sys.platform == "linux":
     import fcntl
 
 __all__ = ["Snapshot", "take"]
-
-#: One buffer of this size, used again and again: to give a large one back keeps the interpreter for milliseconds.
-_CHUNK_BYTES = 2**20
 
 
 @dataclass
@@ -77,7 +74,8 @@ def take(source: str, limit_bytes: int = 0) -> Snapshot:
 def _copy(file: int, n_bytes: int) -> int:
     copy = _anonymous()
     try:
-        left, buffer = n_bytes, memoryview(bytearray(_CHUNK_BYTES))
+        # One buffer, used again and again: to give a large one back keeps the interpreter for milliseconds.
+        left, buffer = n_bytes, memoryview(bytearray(PIECE_BYTES))
         with open(file, "rb", buffering=0, closefd=False) as source, open(copy, "wb", closefd=False) as target:
             while left and (count := source.readinto(buffer[:left])):  # 0: it became shorter; the reader will say so
                 if target.write(buffer[:count]) != count:

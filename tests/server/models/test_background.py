@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import mmap
 import os
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 
-from inferir.server.models.background import in_background
+from inferir.server.models.background import PIECE_BYTES, in_background, unmap
 
 
 def test_what_is_returned_or_raised() -> None:
@@ -60,3 +62,17 @@ def test_what_failed_is_held_by_nobody() -> None:
         assert there() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("n_bytes", [1, PIECE_BYTES - 1, PIECE_BYTES, 3 * PIECE_BYTES + 5])
+def test_a_mapping_is_closed_in_pieces(tmp_path: Path, n_bytes: int) -> None:
+    data = os.urandom(n_bytes)
+    (tmp_path / "model").write_bytes(data)
+    with open(tmp_path / "model", "rb") as file:
+        mapping = mmap.mmap(file.fileno(), n_bytes, access=mmap.ACCESS_READ)
+    with memoryview(mapping) as view:
+        with pytest.raises(BufferError):
+            unmap(mapping)
+        assert view == data
+    unmap(mapping)
+    assert mapping.closed
