@@ -48,17 +48,26 @@ _STATUS_LINES = {int(s): f"HTTP/1.1 {int(s)} {s.phrase}\r\n".encode() for s in H
 
 
 class Reply:
-    """An answer: status, body, content type, and header lines (each ending in CR LF) beyond those every answer has."""
+    """An answer: status, body, content type, and header lines (each ending in CR LF) beyond those every answer has.
+
+    headers  become such lines, whatever is in them; `lines` are taken as they are, and have nothing of a client's.
+    """
 
     __slots__ = ("body", "content_type", "lines", "status")
 
     def __init__(
-        self, body: bytes, status: int = 200, content_type: str = JSON, headers: Mapping[str, str] | None = None
+        self,
+        body: bytes,
+        status: int = 200,
+        content_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+        *,
+        lines: bytes = b"",
     ) -> None:
         self.body = body
         self.status = status
         self.content_type = content_type
-        self.lines = header_lines(headers) if headers else b""
+        self.lines = lines + header_lines(headers) if headers else lines
 
 
 def json_reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

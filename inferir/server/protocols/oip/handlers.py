@@ -27,6 +27,8 @@ EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "sched
 
 PLATFORM = "inferir_apr"
 
+_HEADER_LENGTH = rest.HEADER_LENGTH.encode()
+
 #: Compressing fewer bytes costs more than sending them.
 _COMPRESS_FROM_BYTES = 1024
 
@@ -127,26 +129,26 @@ class OipHandlers:
     def infer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         version = self.find(exchange)
         started_s = monotonic()
-        header_length = exchange.headers.get(rest.HEADER_LENGTH)
-        request = rest.decode(exchange.body, header_length, self.signature(version).inputs)
+        signature = self.signature(version)
+        request = rest.decode(exchange.body, exchange.headers.get(rest.HEADER_LENGTH), signature.inputs)
         exchange.stages[DESERIALIZE] = monotonic() - started_s
 
         def encoded(version: ModelVersion, wanted: Sequence[rest.Wanted], outputs: Any) -> Reply:
             body, header_length = rest.encode(version.name, version.version, request.id, wanted, outputs)
             return _http_reply(exchange.headers.get("Accept-Encoding", ""), body, header_length)
 
-        return self.ask(exchange, version, request, encoded)
+        return self.ask(exchange, version, signature, request, encoded)
 
     def ask(
         self,
         exchange: Exchange,
         version: ModelVersion,
+        signature: Signature,
         request: rest.InferRequest,
         encoded: Callable[[ModelVersion, Sequence[rest.Wanted], Any], Reply],
     ) -> Reply | Awaitable[Reply]:
         """Ask a model for what was read; `encoded` writes the outputs down, in the form that the caller speaks."""
         started_s = monotonic()
-        signature = self.signature(version)
         wanted = signature.wanted(request.outputs, request.binary)
         if request.timeout_s is not None:
             tighten(exchange, request.timeout_s)
@@ -171,12 +173,12 @@ async def _later(answers: Awaitable[Answers], finish: Callable[[Answers], Reply]
 
 
 def _http_reply(accept_encoding: str, body: bytes, header_length: int | None) -> Reply:
-    headers = {} if header_length is None else {rest.HEADER_LENGTH: str(header_length)}
+    lines = b"" if header_length is None else b"%b: %d\r\n" % (_HEADER_LENGTH, header_length)
     if accept_encoding in _COMPRESSIONS and len(body) >= _COMPRESS_FROM_BYTES:
         compressor = zlib.compressobj(1, wbits=_COMPRESSIONS[accept_encoding])
         body = compressor.compress(body) + compressor.flush()
-        headers["Content-Encoding"] = accept_encoding
-    return Reply(body, content_type=JSON if header_length is None else "application/octet-stream", headers=headers)
+        lines += b"Content-Encoding: %b\r\n" % accept_encoding.encode()
+    return Reply(body, content_type=JSON if header_length is None else "application/octet-stream", lines=lines)
 
 
 def metadata_of(version: ModelVersion, signature: Signature, parts: Parts) -> ModelMetadata:

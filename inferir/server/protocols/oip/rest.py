@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -48,9 +48,11 @@ _RESULT = msgspec.json.Encoder()
 #: Digits that any body's length can have; int() of more of them takes quadratic time.
 _LONGEST_NUMBER = 18
 
+#: Bytes of a JSON head that is remembered: one input and some parameters.
+_LONGEST_REMEMBERED = 1024
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+
+class Wanted(msgspec.Struct, frozen=True):
     """An output asked for. `classes`: 0, or how many classes to name (the classification extension)."""
 
     name: str
@@ -58,8 +60,7 @@ class Wanted:
     classes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(msgspec.Struct, frozen=True):
     """`outputs` is None where the request named none: all of them, in binary if `binary`."""
 
     id: str | None
@@ -67,6 +68,16 @@ class InferRequest:
     outputs: tuple[Wanted, ...] | None
     binary: bool
     timeout_s: float | None = None
+
+
+class _Layout(msgspec.Struct, frozen=True):
+    """What a request's JSON says: each input with the bytes of its binary data, None where its data is in the JSON."""
+
+    id: str | None
+    inputs: tuple[tuple[InputBody, int | None], ...]
+    outputs: tuple[Wanted, ...] | None
+    binary: bool
+    timeout_s: float | None
 
 
 def decode(body: bytes | memoryview, header_length: str | None, inputs: Sequence[TensorMetadata]) -> InferRequest:
@@ -129,15 +140,9 @@ def flat(values: list[Any]) -> list[str]:
 
 
 def _request(head: memoryview, tail: memoryview, has_tail: bool) -> InferRequest:
-    try:
-        body = _BODY.decode(head)
-    except RecursionError:
-        raise InvalidInputError("expected JSON of a reasonable depth") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"expected an inference request in JSON: {error}") from None
+    layout = _remembered(bytes(head)) if has_tail and len(head) <= _LONGEST_REMEMBERED else _layout(head, has_tail)
     inputs, position = [], 0
-    for tensor in body.inputs:
-        size = _size(tensor, has_tail)
+    for tensor, size in layout.inputs:
         if size is None:
             inputs.append(tensor_from_json(tensor))
             continue
@@ -149,12 +154,29 @@ def _request(head: memoryview, tail: memoryview, has_tail: bool) -> InferRequest
         position += size
     if position != len(tail):
         raise InvalidInputError(f"expected {position} bytes behind the JSON, as the inputs say, got {len(tail)}")
-    _check_once("input", [tensor.name for tensor in inputs])
+    return InferRequest(layout.id, tuple(inputs), layout.outputs, layout.binary, layout.timeout_s)
+
+
+def _layout(head: bytes | memoryview, has_tail: bool) -> _Layout:
+    try:
+        body = _BODY.decode(head)
+    except RecursionError:
+        raise InvalidInputError("expected JSON of a reasonable depth") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"expected an inference request in JSON: {error}") from None
+    inputs = tuple((tensor, _size(tensor, has_tail)) for tensor in body.inputs)
+    _check_once("input", [tensor.name for tensor in body.inputs])
     binary = _flag(body.parameters, "binary_data_output", False)
     outputs = tuple(_wanted(output, binary) for output in body.outputs) if body.outputs else None
     if outputs:
         _check_once("output", [output.name for output in outputs])
-    return InferRequest(body.id, tuple(inputs), outputs, binary, timeout_s(body.parameters))
+    return _Layout(body.id, inputs, outputs, binary, timeout_s(body.parameters))
+
+
+@lru_cache(maxsize=256)
+def _remembered(head: bytes) -> _Layout:
+    """Requests with binary tensors have the same JSON again and again: only their tensors differ."""
+    return _layout(head, True)
 
 
 def _raw(data: memoryview, inputs: Sequence[TensorMetadata]) -> InferRequest:

@@ -62,6 +62,7 @@ class Signature:
         self._all_wanted = [
             tuple(Wanted(metadata.name, binary) for metadata in self.outputs) for binary in (False, True)
         ]
+        self._all_faces = self._faces_of(self._all_wanted[0])
         self._labels = [str(label) for label in model.classes] if len(_class_sets(model)) == 1 else []
 
     # -- rows
@@ -132,6 +133,9 @@ class Signature:
 
     def faces_of(self, wanted: Sequence[Wanted]) -> tuple[str, ...]:
         """The model's faces that the outputs need, each once."""
+        return self._all_faces if wanted in self._all_wanted else self._faces_of(wanted)
+
+    def _faces_of(self, wanted: Sequence[Wanted]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.faces[output.name][0] for output in wanted))
 
     def answers(self, wanted: Sequence[Wanted], faces: Mapping[str, Any]) -> list[tuple[str, Output]]:

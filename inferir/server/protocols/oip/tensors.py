@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -20,8 +19,7 @@ from inferir.server.protocols.oip.messages import InputBody
 __all__ = ["Tensor", "shaped", "tensor_from_bytes", "tensor_from_json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(msgspec.Struct, frozen=True):
     """`data` is an array of `shape`, or for BYTES the elements as a flat list of str."""
 
     name: str

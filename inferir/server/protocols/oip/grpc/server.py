@@ -187,7 +187,7 @@ class GrpcServer:
             fill(response, wanted, outputs)
             return _protobuf(response)
 
-        return self._oip.ask(exchange, version, request, encoded)
+        return self._oip.ask(exchange, version, self._oip.signature(version), request, encoded)
 
     def _index(self, exchange: Exchange) -> Reply:
         response = self._responses["RepositoryIndex"]()
