@@ -128,7 +128,8 @@ _FAMILIES = {
             limit f32[b], totals f32[8,64], codes u8[8,z], lengths f64[8,2], cells i32[8,c,16], index i64[n,k], \
             out f64[n,k]
         closest: x X[n,d], points f64[m,d], center f64[d], reach f64, packed f32[g,e,w], \
-            narrow f32[b,e], square f64[b], least f32[b], second f32[b], totals f32[8,64], out i64[n,1]
+            narrow f32[8,e], turned f32[d,32], square f32[32], slack f64[32], least f32[32], second f32[32], \
+            number i32[32], totals f32[8,64], size X[n,1], out i64[n,1]
         nearest_in_tree: x f64[n,d], points f64[m,d], node_begin i64[g], node_end i64[g], node_leaf u8[g], \
             low f64[g,d], high f64[g,d], radius f64[g], ball i64, metric i64, p f64, waiting i64[s], bound f64[s], \
             index i64[n,k], out f64[n,k]

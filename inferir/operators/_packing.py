@@ -9,7 +9,7 @@ import numpy as np
 from inferir.program.arrays import Array
 
 __all__ = [
-    "LINE_NBYTES", "TOTALS", "ByteScores", "aligned", "as_bytes", "by_columns", "byte_scores", "packed", "scores",
+    "LINE_NBYTES", "TOTALS", "TURNED_ROWS", "ByteScores", "aligned", "as_bytes", "by_columns", "byte_scores", "packed", "scores",
 ]  # fmt: skip
 
 #: Of a cache line, and of a group of lanes.
@@ -26,6 +26,9 @@ _ASKED = 16
 
 #: Dimensions of the scratch in which tiles leave their sums.
 TOTALS = (8, 64)
+
+#: Rows that are turned into columns together (`kernels/jit/_turned.py`).
+TURNED_ROWS = 32
 
 
 def aligned(array: Array) -> Array:

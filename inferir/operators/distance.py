@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from inferir.operators._binder import Array, Binder, Value
-from inferir.operators._packing import TOTALS, byte_scores, packed, scores
+from inferir.operators._packing import TOTALS, TURNED_ROWS, byte_scores, packed, scores
+from inferir.operators.linear import checked_by
 from inferir.program import BLOCK, ROWS
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
@@ -59,12 +60,15 @@ def nearest_point(b: Binder, distances: Value) -> Value | None:
     else:
         x = Value(number, rows.number, width, "f64")
     center, reach, screen = scores(stored)
-    narrow, square = b.scratch("f32", BLOCK, width + 1), b.scratch("f64", BLOCK)
-    least, second = b.scratch("f32", BLOCK), b.scratch("f32", BLOCK)
-    return b.call(
-        "closest", x, stored, center, reach, screen, narrow, square, least, second, b.scratch("f32", *TOTALS),
-        width=1, dtype="i64", below=(len(stored),),
+    source = b.unchecked(x)
+    out = b.value(1, "i64", below=(len(stored),))
+    size = out._replace(buffer=b.buffer(x.dtype, ROWS, 1), dtype=x.dtype, below=())
+    of_rows = (b.scratch(dtype, TURNED_ROWS) for dtype in ("f32", "f64", "f32", "f32", "i32"))
+    b.step(
+        f"closest_{x.dtype}", source or x, stored, center, reach, screen, b.scratch("f32", TOTALS[0], width + 1),
+        b.scratch("f32", width, TURNED_ROWS), *of_rows, b.scratch("f32", *TOTALS), size, out, into=out,
     )  # fmt: skip
+    return out if source is None else checked_by(b, source, size, out)
 
 
 def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:

@@ -108,13 +108,19 @@ def closest(
     reach: float,
     packed: Floats,
     narrow: Floats,
+    turned: Floats,
     square: Floats,
+    slack: Floats,
     least: Floats,
     second: Floats,
+    number: Integers,
     totals: Floats,
+    size: Floats,
     out: Integers,
 ) -> None:
-    """out[i] = the nearest point, the first of equals; the first of all where none is at a finite distance."""
+    """out[i] = the nearest point, the first of equals; the first of all where none is at a finite distance.
+    size[i] = the square of the row about the center."""
+    size[:, 0] = np.square(x - center).sum(axis=1)
     reduced = _reduced_distances(x.astype(np.float64), points, EUCLIDEAN, 2.0)
     out[:, 0] = np.argmin(np.where(np.isnan(reduced), np.inf, reduced), axis=1)
 
