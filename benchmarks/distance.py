@@ -76,7 +76,7 @@ class Distance(
     cases={
         **{f"distances/{metric}": _metric(metric) for metric in _METRICS},
         "nearest/euclidean": Case(_nearest, {"k": _NEIGHBORS, "b": BLOCK_ROWS, **_BYTES}, reference_rows=100),
-        "closest": Case(_closest, {"b": BLOCK_ROWS}, reference_rows=100),
+        "closest": Case(_closest, reference_rows=100),
         "nearest_in_tree": Case(
             _search_tree, {"d": _TREE_COLUMNS, "k": _NEIGHBORS, "s": 2 * _TREE_LEVELS}, reference_rows=100
         ),

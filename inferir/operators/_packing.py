@@ -9,7 +9,8 @@ import numpy as np
 from inferir.program.arrays import Array
 
 __all__ = [
-    "LINE_NBYTES", "TOTALS", "TURNED_ROWS", "ByteScores", "aligned", "as_bytes", "by_columns", "byte_scores", "packed", "scores",
+    "LINE_NBYTES", "TOTALS", "TURNED_ROWS", "ByteScores", "aligned", "as_bytes", "by_columns", "byte_scores", "packed",
+    "scores",
 ]  # fmt: skip
 
 #: Of a cache line, and of a group of lanes.

@@ -100,7 +100,8 @@ def test_nearest_of_any_points(metric: str, m: int, data: Any) -> None:
 def test_closest(width: str, m: int, data: Any) -> None:
     limit = data.draw(st.sampled_from([1e100, 1e19, 10.0]))
     limit = min(limit, 1e38) if width == "f32" else limit
-    x = data.draw(matrices(width, columns=(1, 5), limit=limit))
+    columns = data.draw(st.sampled_from([(1, 5), (15, 18), (31, 33)]))  # around those that are turned in squares
+    x = data.draw(matrices(width, columns=columns, limit=limit))
     points = data.draw(matrices(rows=m, columns=x.shape[1], finite=True, limit=limit))
     given, sizes = stored(points, "euclidean", 2.0, len(x))
     wanted = {key: given[key] for key in ("points", "center", "reach", "packed")}

@@ -41,7 +41,7 @@ WRITTEN = ("out", "index", "problem", "slot", "node", "packed_root", "place", "k
 SCRATCH = (
     *("position", "columns", "order", "similarity", "pairwise", "matrix", "step"),
     *("size", "below", "values", "lane", "reached", "owner", "count"),
-    *("totals", "sums", "centered", "narrow", "square", "limit", "least", "second"),
+    *("totals", "sums", "centered", "narrow", "square", "limit", "least", "second", "turned", "slack"),
     *("lengths", "cells", "products", "decision"),
     *("rank", "codes", "slots", "numbers", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules

@@ -1,5 +1,4 @@
-"""Rows in lanes, for many rows and few columns of a model: their values are turned so that a vector holds a column of 16
-rows, and what a model stores is spread.
+"""Tiles whose lanes are rows: a vector holds one column of 16 rows, and what a model stores is spread over it.
 
 Tiles whose lanes are outputs (`_tiles.py`) leave those behind the last output empty, and what is made of their sums row
 by row, such as the least of them, goes across lanes. Here every lane is a row: any number of outputs is taken without
@@ -30,11 +29,16 @@ LANES = LINE // 4
 #: Rows that are turned together: two vectors of each column.
 TURNED_ROWS = 2 * LANES
 
+#: Of a vector, within which it can be unpacked.
 _SEGMENT = 4
+
+#: Columns that a turn of the loop takes.
+_UNROLLED = 4
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _NARROW, _WIDE = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.DoubleType(), LANES)
-_NUMBERS = ir.VectorType(_I32, LANES)
+_NUMBERS, _MASK = ir.VectorType(_I32, LANES), ir.VectorType(ir.IntType(1), LANES)
+_ZERO, _MOST = (ir.Constant(_NARROW, [value] * LANES) for value in (0.0, math.inf))
 
 
 def _number(value: int) -> ir.Constant:
@@ -106,7 +110,9 @@ def _turn_rows(
     begins = [b.mul(b.add(first, number), width) for number in numbers]
 
     def square(column: Any, _: list[Any]) -> list[Any]:
-        column = b.select(b.icmp_unsigned("<", b.add(column, _number(LANES)), width), column, b.sub(width, _number(LANES)))
+        column = b.select(
+            b.icmp_unsigned("<", b.add(column, _number(LANES)), width), column, b.sub(width, _number(LANES))
+        )
         about = _About(b, is_narrow, b.load(b.bitcast(address(4, column), _WIDE.as_pointer()), align=8))
         places = [b.bitcast(address(0, b.add(begin, column)), lanes.as_pointer()) for begin in begins]
         values = [about(b.load(place, align=4 if is_narrow else 8)) for place in places]
@@ -141,6 +147,89 @@ def turn_rows(x, first, rows, width, center, turned, to):
         place[f * TURNED_ROWS : f * TURNED_ROWS + LANES] = x[numbers, f].astype(np.float64) - center[f]
 
 
+class _Scores:
+    """The IR of scores of `n_vectors` of 16 rows and some points, `n_points` at a time."""
+
+    def __init__(self, shape: tuple[int, int], b: Any, address: Any, at: Any, width: Any, count: Any) -> None:
+        (self._n_vectors, self._n_points), self._b, self._address = shape, b, address
+        self._at, self._width, self._count = at, width, count
+
+    def _vector(self, argument: int, place: Any, kind: Any = _NARROW) -> Any:
+        return self._b.bitcast(self._address(argument, place), kind.as_pointer())
+
+    def _rows(self, column: Any) -> list[Any]:
+        b = self._b
+        start = b.add(self._at, b.mul(column, _number(TURNED_ROWS)))
+        places = [b.add(start, _number(v * LANES)) for v in range(self._n_vectors)]
+        return [b.load(self._vector(0, place), align=4) for place in places]
+
+    def store(self, argument: int, to: Any, vectors: list[Any], kind: Any = _NARROW) -> None:
+        for v, vector in enumerate(vectors):
+            self._b.store(vector, self._vector(argument, self._b.add(to, _number(v * LANES)), kind), align=4)
+
+    def squares(self) -> list[Any]:
+        def add_column(column: Any, sums: list[Any]) -> list[Any]:
+            return [multiply_add(self._b, x, x, total) for x, total in zip(self._rows(column), sums, strict=True)]
+
+        return loop(self._b, _number(0), self._width, 1, add_column, [_ZERO] * self._n_vectors)[1]
+
+    def _tile(self, first: Any, ask: Any, line: Any) -> tuple[Any, list[Any]]:
+        """Scores of the points from the first on, point by point; `ask` is called for a line of memory on the way."""
+        b = self._b
+        group, lane = b.udiv(first, _number(LANES)), b.urem(first, _number(LANES))
+        span = b.mul(b.add(self._width, _number(1)), _number(LANES))
+        begin = self._address(3, b.add(b.mul(group, span), lane))
+
+        def stored(column: Any, p: int) -> Any:
+            value = b.load(b.gep(begin, [b.add(b.mul(column, _number(LANES)), _number(p))]))
+            return spread(b, value, _NARROW)
+
+        def add_column(column: Any, sums: list[Any]) -> list[Any]:
+            values, before, later = self._rows(column), iter(sums), list[Any]()
+            for p in range(self._n_points):
+                coef = stored(b.add(column, _number(1)), p)
+                later.extend(multiply_add(b, coef, x, next(before)) for x in values)
+            return later
+
+        def add_columns(column: Any, carried: list[Any]) -> list[Any]:
+            line, *sums = carried
+            line = ask(line)
+            for u in range(_UNROLLED):
+                sums = add_column(b.add(column, _number(u)), sums)
+            return [line, *sums]
+
+        whole = b.and_(self._width, _number(-_UNROLLED))
+        halves = [stored(_number(0), p) for p in range(self._n_points) for _ in range(self._n_vectors)]
+        column, (line, *sums) = loop(b, _number(0), whole, _UNROLLED, add_columns, [line, *halves])
+        return line, loop(b, column, self._width, 1, add_column, sums)[1]
+
+    def _compared(self, value: Any, j: Any, low: Any, next_low: Any, which: Any) -> tuple[Any, Any, Any]:
+        """The least, the second and the least one's number, with the score of point j among them."""
+        b = self._b
+        value = b.select(spread(b, b.icmp_unsigned("<", j, self._count), _MASK), value, _MOST)
+        wins = b.fcmp_ordered("<", value, low)
+        loser = b.select(wins, low, value)
+        next_low = b.select(b.fcmp_ordered("<", loser, next_low), loser, next_low)
+        return b.select(wins, value, low), next_low, b.select(wins, spread(b, b.trunc(j, _I32), _NUMBERS), which)
+
+    def least(self, ask: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """Of all points: the least scores, the second least ones, and numbers of points that have the least."""
+        b, n = self._b, self._n_vectors
+
+        def points(first: Any, carried: list[Any]) -> list[Any]:
+            line, *found = carried
+            line, scores = self._tile(first, ask, line)
+            lows, next_lows, numbers = found[:n], found[n : 2 * n], found[2 * n :]
+            for place, value in enumerate(scores):
+                j, v = b.add(first, _number(place // n)), place % n
+                lows[v], next_lows[v], numbers[v] = self._compared(value, j, lows[v], next_lows[v], numbers[v])
+            return [line, *lows, *next_lows, *numbers]
+
+        start = [_number(0), *[_MOST] * (2 * n), *[ir.Constant(_NUMBERS, [0] * LANES)] * n]
+        found = loop(b, _number(0), self._count, self._n_points, points, start)[1][1:]
+        return found[:n], found[n : 2 * n], found[2 * n :]
+
+
 def _least_scores(n_vectors: int, n_points: int) -> Any:
     """An instruction over `n_vectors` of 16 rows, which takes `n_points` at a time."""
 
@@ -148,75 +237,19 @@ def _least_scores(n_vectors: int, n_points: int) -> Any:
         b: Any, address: Any, turned: Any, at: Any, width: Any, packed: Any, count: Any, square: Any, least: Any,
         second: Any, number: Any, to: Any, x: Any, ahead: Any, n_lines: Any,
     ) -> None:  # fmt: skip
-        def vector(argument: int, place: Any, kind: Any = _NARROW) -> Any:
-            return b.bitcast(address(argument, place), kind.as_pointer())
+        tile = _Scores((n_vectors, n_points), b, address, at, width, count)
+        begin = b.bitcast(address(10, ahead), ir.IntType(8).as_pointer())
 
-        def rows(column: Any) -> list[Any]:
-            start = b.add(at, b.mul(column, _number(TURNED_ROWS)))
-            places = [b.add(start, _number(v * LANES)) for v in range(n_vectors)]
-            return [b.load(vector(0, place), align=4) for place in places]
+        def ask(line: Any) -> Any:
+            prefetch_at(b, b.gep(begin, [b.mul(line, _number(LINE))]))
+            following = b.add(line, _number(1))
+            return b.select(b.icmp_unsigned("<", following, n_lines), following, line)
 
-        def add_squares(column: Any, sums: list[Any]) -> list[Any]:
-            return [multiply_add(b, x, x, total) for x, total in zip(rows(column), sums, strict=True)]
-
-        zero, most = ir.Constant(_NARROW, [0.0] * LANES), ir.Constant(_NARROW, [math.inf] * LANES)
-        squares = loop(b, _number(0), width, 1, add_squares, [zero] * n_vectors)[1]
-        for v, values in enumerate(squares):
-            b.store(values, vector(5, b.add(to, _number(v * LANES))), align=4)
-        span = b.add(width, _number(1))
-
-        def points(first: Any, best: list[Any]) -> list[Any]:
-            group, lane = b.lshr(first, _number(4)), b.and_(first, _number(LANES - 1))
-            base = b.add(b.mul(b.mul(group, span), _number(LANES)), lane)
-            place = address(3, base)
-
-            def stored(column: Any, p: int) -> Any:
-                return spread(b, b.load(b.gep(place, [b.add(b.mul(column, _number(LANES)), _number(p))])), _NARROW)
-
-            def add_column(column: Any, sums: list[Any]) -> list[Any]:
-                values, before, later = rows(column), iter(sums), []
-                following = b.add(column, _number(1))
-                for p in range(n_points):
-                    coef = stored(following, p)
-                    later.extend(multiply_add(b, coef, x, next(before)) for x in values)
-                return later
-
-            def add_columns(column: Any, carried: list[Any]) -> list[Any]:
-                line, *sums = carried
-                prefetch_at(b, b.gep(begin_ahead, [b.shl(line, _number(6))]))
-                for u in range(4):
-                    sums = add_column(b.add(column, _number(u)), sums)
-                following = b.add(line, _number(1))
-                return [b.select(b.icmp_unsigned("<", following, n_lines), following, line), *sums]
-
-            halves = [stored(_number(0), p) for p in range(n_points)]
-            whole = b.and_(width, _number(-4))
-            sums = [half for half in halves for _ in range(n_vectors)]
-            line, *best = best
-            column, (line, *sums) = loop(b, _number(0), whole, 4, add_columns, [line, *sums])
-            sums = loop(b, column, width, 1, add_column, sums)[1]
-            for p in range(n_points):
-                j = b.add(first, _number(p))
-                there = spread(b, b.icmp_unsigned("<", j, count), ir.VectorType(ir.IntType(1), LANES))
-                of_point = spread(b, b.trunc(j, _I32), _NUMBERS)
-                for v in range(n_vectors):
-                    value = sums[p * n_vectors + v]
-                    low, next_low, which = best[3 * v : 3 * v + 3]
-                    value = b.select(there, value, most)
-                    wins = b.fcmp_ordered("<", value, low)
-                    loser = b.select(wins, low, value)
-                    best[3 * v] = b.select(wins, value, low)
-                    best[3 * v + 1] = b.select(b.fcmp_ordered("<", loser, next_low), loser, next_low)
-                    best[3 * v + 2] = b.select(wins, of_point, which)
-            return [line, *best]
-
-        begin_ahead = b.bitcast(address(10, ahead), ir.IntType(8).as_pointer())
-        start = [most, most, ir.Constant(_NUMBERS, [0] * LANES)] * n_vectors
-        best = loop(b, _number(0), count, n_points, points, [_number(0), *start])[1][1:]
-        for v in range(n_vectors):
-            place = b.add(to, _number(v * LANES))
-            for argument, value, kind in zip((6, 7, 8), best[3 * v :], (_NARROW, _NARROW, _NUMBERS), strict=False):
-                b.store(value, vector(argument, place, kind), align=4)
+        tile.store(5, to, tile.squares())
+        lows, next_lows, numbers = tile.least(ask)
+        tile.store(6, to, lows)
+        tile.store(7, to, next_lows)
+        tile.store(8, to, numbers, _NUMBERS)
 
     def least_scores(turned, at, width, packed, count, square, least, second, number, to, x, ahead, n_lines):
         rows, m = n_vectors * LANES, int(count)
@@ -228,6 +261,11 @@ def _least_scores(n_vectors: int, n_points: int) -> Any:
         least[lanes] = scores.min(axis=0)
         second[lanes] = np.take_along_axis(scores, order[1:2], axis=0) if m > 1 else np.inf
 
+    least_scores.__doc__ = f"""Of {n_vectors * LANES} turned rows, from lane `at` on, into places `to` and on: squares,
+    the least and the second least of their scores of `count` points, and the number of a point that has the least.
+
+    `packed` are points (`operators/_packing.py`, `scores`). `n_lines` of memory from x.flat[ahead] on are asked for.
+    Infinite scores and NaN count as infinite."""
     return instruction(lambda *_: numba.void, lower)(least_scores)
 
 

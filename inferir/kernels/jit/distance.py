@@ -10,12 +10,12 @@ import numpy as np
 from inferir.kernels.jit import _math
 from inferir.kernels.jit._bytes import has_byte_products
 from inferir.kernels.jit._compile import kernel, scalar
+from inferir.kernels.jit._least_scores import TURNED_ROWS, score_rows
 from inferir.kernels.jit._metrics import CHEBYSHEV, EUCLIDEAN, MANHATTAN, MINKOWSKI, reduced_distance, whole_distance
 from inferir.kernels.jit._near_bytes import nearest_by_bytes
-from inferir.kernels.jit._near_scores import farthest_score, narrow_rows, nearest_by_scores, score_slack
+from inferir.kernels.jit._near_scores import nearest_by_scores, score_slack
 from inferir.kernels.jit._neighbors import heap_push, sort_neighbors
-from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, product_tiles, square_tiles
-from inferir.kernels.jit._totals import two_least
+from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, square_tiles
 
 _power = _math.power
 
@@ -77,48 +77,26 @@ def nearest(
             out[i, j] = whole_distance(out[i, j], metric, p)
 
 
-@scalar
-def note_least(totals, rows, first, n_lanes, at, least, second, out, i):
-    """Of the tiles of scores so far, the least of each row, the second least, and the position of the least."""
-    for r in range(rows):
-        start = r * np.uint64(TOTALS)
-        lane = two_least(totals, start, n_lanes)
-        value, next_value = totals[r, 0], totals[r, 1]
-        if value < least[at + r]:
-            second[at + r] = min(least[at + r], next_value)
-            least[at + r], out[i + r, 0] = value, first + lane
-        else:
-            second[at + r] = min(second[at + r], value)
-
-
 @kernel
-def closest(x, points, center, reach, packed, narrow, square, least, second, totals, out):
-    """out[i] = the nearest of `points`, by euclidean distance; the first of equals.
+def closest(x, points, center, reach, packed, narrow, turned, square, slack, least, second, number, totals, size, out):
+    """out[i] = the nearest of `points`, by euclidean distance, the first of equals; size[i] = the square of the row
+    about the center.
 
     By scores, as in `nearest`. Where the second best is so near to the best that rounding could have exchanged them,
     all points are measured.
     """
-    n, m = np.uint64(x.shape[0]), np.uint64(points.shape[0])
-    depth, lanes, n_groups = np.uint64(narrow.shape[1]), np.uint64(packed.shape[2]), np.uint64(packed.shape[0])
-    block_rows = np.uint64(narrow.shape[0])
-    for block in range(np.uint64(0), n, block_rows):
-        rows_here = min(n - block, block_rows)
-        narrow_rows(x, block, rows_here, center, narrow, square)
-        for r in range(rows_here):
-            least[r] = second[r] = np.inf
-        for group in range(np.uint64(0), n_groups, np.uint64(GROUPS)):
-            groups, first = min(np.uint64(GROUPS), n_groups - group), group * lanes
-            for at in range(np.uint64(0), rows_here, np.uint64(TILE_ROWS)):
-                rows = min(np.uint64(TILE_ROWS), rows_here - at)
-                product_tiles(
-                    narrow, at * depth, depth, rows, packed, group, groups, depth, np.uint64(0), depth, totals
-                )
-                note_least(totals, rows, first, min(m - first, groups * lanes), at, least, second, out, block + at)
-        for r in range(rows_here):
-            worst = 2.0 * (least[r] + score_slack(square[r], reach, depth)) + square[r]
-            if second[r] > farthest_score(max(worst, 0.0), square[r], reach, depth):
+    n, m, depth = np.uint64(x.shape[0]), np.uint64(points.shape[0]), np.float64(narrow.shape[1])
+    for first in range(np.uint64(0), n, np.uint64(TURNED_ROWS)):
+        rows = min(np.uint64(TURNED_ROWS), n - first)
+        score_rows(x, first, rows, center, packed, m, narrow, turned, square, least, second, number, totals)
+        for r in range(rows):  # a square may be a sum in float32
+            slack[r] = 2.0 * score_slack(square[r] * (1.0 + 1.2e-7 * depth) + 1.2e-38 * depth, reach, depth)
+        for r in range(rows):
+            i = first + r
+            out[i, 0], size[i, 0] = number[r], square[r]
+            if second[r] > least[r] + slack[r]:
                 continue
-            best, i = np.inf, block + r
+            best = np.inf
             out[i, 0] = 0
             for j in range(m):
                 reduced = reduced_distance(x, i, points, j, EUCLIDEAN, 2.0)
