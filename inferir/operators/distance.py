@@ -9,7 +9,6 @@ import numpy as np
 
 from inferir.operators._binder import Array, Binder, Value
 from inferir.operators._packing import TOTALS, TURNED_ROWS, byte_scores, packed, scores
-from inferir.operators.linear import checked_by
 from inferir.program import BLOCK, ROWS
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "minkowski", "cosine")
@@ -68,7 +67,18 @@ def nearest_point(b: Binder, distances: Value) -> Value | None:
         f"closest_{x.dtype}", source or x, stored, center, reach, screen, b.scratch("f32", TOTALS[0], width + 1),
         b.scratch("f32", width, TURNED_ROWS), *of_rows, b.scratch("f32", *TOTALS), size, out, into=out,
     )  # fmt: skip
-    return out if source is None else checked_by(b, source, size, out)
+    return out if source is None else _checked_by(b, x, source, size, out)
+
+
+def _checked_by(b: Binder, x: Value, unchecked: Value, size: Value, out: Value) -> Value:
+    """`out` where x is finite, as is told by `size` of the unchecked rows: in the words of whoever checked x."""
+    made, note = b.producer(x), b.scratch("i64", 1)
+    assert made is not None  # or nothing was unchecked
+    assert made.step.problem is not None
+    problem = made.step.problem._replace(note=note.number, source=unchecked.buffer)
+    checked = b.value(out.width, out.dtype, below=out.below, buffer=out.buffer)
+    b.step(f"check_finite_by_{x.dtype}", unchecked, size, note, into=checked, problem=problem)
+    return checked
 
 
 def _neighbors(b: Binder, combine: str, stored: Array, width: int) -> Value:

@@ -36,10 +36,9 @@ def product(b: Binder, x: Value, coef: Array, intercept: Array) -> Value:
     return out if source is None else checked_by(b, source, out)
 
 
-def checked_by(b: Binder, x: Value, y: Value, out: Value | None = None) -> Value:
-    """y, or `out`, where x is finite; as `check_finite` of x. Each row of y is finite only if that of x is."""
-    kept = y if out is None else out
-    checked = b.value(kept.width, kept.dtype, below=kept.below, buffer=kept.buffer)
+def checked_by(b: Binder, x: Value, y: Value) -> Value:
+    """y, where x is finite; as `check_finite` of x."""
+    checked = b.value(y.width, y.dtype, buffer=y.buffer)
     return b.checked("check_finite_by", x, y, out=checked, expected=("a finite number",), writes=False)
 
 

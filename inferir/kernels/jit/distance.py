@@ -11,7 +11,15 @@ from inferir.kernels.jit import _math
 from inferir.kernels.jit._bytes import has_byte_products
 from inferir.kernels.jit._compile import kernel, scalar
 from inferir.kernels.jit._least_scores import TURNED_ROWS, score_rows
-from inferir.kernels.jit._metrics import CHEBYSHEV, EUCLIDEAN, MANHATTAN, MINKOWSKI, reduced_distance, whole_distance
+from inferir.kernels.jit._metrics import (
+    CHEBYSHEV,
+    COSINE,  # noqa: F401 - the last of METRICS
+    EUCLIDEAN,
+    MANHATTAN,
+    MINKOWSKI,
+    reduced_distance,
+    whole_distance,
+)
 from inferir.kernels.jit._near_bytes import nearest_by_bytes
 from inferir.kernels.jit._near_scores import nearest_by_scores, score_slack
 from inferir.kernels.jit._neighbors import heap_push, sort_neighbors
