@@ -23,7 +23,7 @@ __all__ = ["ROWS", "dot_rows"]
 ROWS = 8
 
 #: From what is read to what is asked for: rows of few columns need few operations, and memory would be waited for.
-AHEAD_NBYTES = 2048
+AHEAD_NBYTES = 8192
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
