@@ -15,7 +15,8 @@ import pytest
 from benchmarks.rivals import agreement, measure, process, record, report
 from benchmarks.rivals.cases import CASES, THREAD_CASES
 from benchmarks.rivals.environments import ENVIRONMENTS
-from benchmarks.rivals.peers import OURS, PEERS
+from benchmarks.rivals.peers import OURS, PEERS, READING, WORKERS, reading
+from benchmarks.rivals.subject import Subject
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,7 +50,7 @@ def test_a_hopeless_peer_has_one_turn() -> None:
 
 def test_every_peer_has_a_file_and_an_environment() -> None:
     folder = ROOT / "benchmarks" / "rivals" / "peers"
-    assert {peer.module for peer in PEERS.values()} == {path.stem for path in folder.glob("[!_]*.py")}
+    assert {worker.module for worker in WORKERS.values()} == {path.stem for path in folder.glob("[!_]*.py")}
     assert {peer.environment for peer in PEERS.values()} == {"", *ENVIRONMENTS}
     assert set(THREAD_CASES) <= set(CASES)
 
@@ -118,6 +119,28 @@ def test_ratios_are_of_the_best_peer(kept: record.Record) -> None:
     made = report.page(kept)["rivals"]
     assert "2.0 | 3.0 onnxruntime" in made
     assert f"behind the best peer: {third.case.label}, 1 rows (0.67 faiss)" in made
+
+
+def test_reading_is_a_limit_and_no_peer(kept: record.Record) -> None:
+    assert report.page(kept)["reading"] == ""
+    figure = {"reading": {"median_s": 2e-3, "fastest_s": 2e-3, "turns": 5, "calls": 1}}
+    kept.put(cell("linear_28", 10_000, 3e-3, faiss=4e-3) | figure, kept.environments[0])
+    kept.put(cell("linear_28", 100, 3e-5, faiss=4e-5) | figure, kept.environments[0])
+    kept.put(cell("pca_100", 10_000, 3e-3, faiss=4e-3), kept.environments[0])
+    head, _, *lines = report.page(kept)["reading"].splitlines()
+    assert head == "| model | 10,000 rows: reading, us | ours / reading |"
+    assert lines == [f"| {CASES['linear_28'].label} | 2,000 | 1.5 |"]
+    assert READING not in PEERS
+    assert READING not in report.page(kept)["rivals"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_reading_reads_every_row(threads: int) -> None:
+    call, *_ = reading.prepare(Subject("any", threads))
+    rows = np.zeros((100, 7))
+    rows[[5, 40, 99], 6] = 1, 2, 3
+    assert call(rows).tolist() == ([3] if threads == 1 else [1, 2, 3])
+    assert call(rows[:0]).max() == -np.inf
 
 
 def test_a_page_keeps_what_is_around_the_marks() -> None:

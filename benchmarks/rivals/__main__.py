@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.rivals.agreement import COMPARED_ROWS, agree
 from benchmarks.rivals.cases import CASES, THREAD_CASES, Case
 from benchmarks.rivals.measure import turns
-from benchmarks.rivals.peers import OURS, PEERS
+from benchmarks.rivals.peers import OURS, PEERS, READING, WORKERS
 from benchmarks.rivals.prepare import prepare
 from benchmarks.rivals.process import PeerError, Process
 from benchmarks.rivals.record import RECORD, Record, environment
@@ -36,7 +36,9 @@ def say(line: str) -> None:
 def started(case: Case, names: Iterable[str], threads: int, clock: str, versions: Any) -> dict[str, Process]:
     """Processes that are ready; what cannot take part is said and left out."""
     processes = {
-        name: Process(name, case.key, threads, clock) for name in names if PEERS[name].may_have(case.library, case.ask)
+        name: Process(name, case.key, threads, clock)
+        for name in names
+        if WORKERS[name].may_have(case.library, case.ask)
     }
     ready = {}
     for name, process in processes.items():
@@ -85,6 +87,8 @@ def compare(case: Case, names: Iterable[str], options: argparse.Namespace, recor
         if not wanted:
             continue
         going = agreeing(case, started(case, names, used, clock, facts["versions"]))
+        if not case.is_tree:
+            going |= started(case, [READING], used, clock, facts["versions"])
         by_row: dict[str, float] = {}
         for rows in wanted:
             if not by_row and rows > 1000:  # what a call will take, by a tenth of it
@@ -94,6 +98,9 @@ def compare(case: Case, names: Iterable[str], options: argparse.Namespace, recor
             figures = turns(able, rows, options.seconds, used)
             by_row |= {name: figure.fastest_s / rows for name, figure in figures.items()}
             cell = {"part": "rivals", "case": case.key, "rows": rows, "threads": used, "clock": clock}
+            if (reading := figures.pop(READING, None)) is not None:
+                say(f"  {rows:>7,} rows, {used}: reading {reading.median_s * 1e6:,.1f}")
+                cell |= {"reading": reading._asdict()}
             cell |= {"load": round(load, 1), "peers": {name: figure._asdict() for name, figure in figures.items()}}
             record.put(cell, facts)
             said = sorted((figure.median_s, name) for name, figure in figures.items())

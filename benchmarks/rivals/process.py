@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rivals.environments import python_of
-from benchmarks.rivals.peers import PEERS
+from benchmarks.rivals.peers import WORKERS
 from benchmarks.rivals.subject import Array
 
 __all__ = ["PeerError", "Process"]
@@ -45,7 +45,7 @@ class Process:
 
     def __init__(self, peer: str, case: str, threads: int, clock: str = "wall") -> None:
         self.peer, self._clock = peer, clock
-        command = [python_of(PEERS[peer].environment), "-m", "benchmarks.rivals.worker", peer, case, str(threads)]
+        command = [python_of(WORKERS[peer].environment), "-m", "benchmarks.rivals.worker", peer, case, str(threads)]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             command,

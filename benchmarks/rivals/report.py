@@ -19,6 +19,10 @@ __all__ = ["Cell", "between", "cells", "geometric_mean", "groups"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 PAGE = _ROOT / "docs" / "performance.md"
+
+#: Fewer rows may be in a cache.
+_READ_ROWS = 10_000
+
 _CLOCKS = {"wall": "time", "cpu": "time of the CPU"}
 
 
@@ -120,6 +124,27 @@ def _threads(record: Record) -> Iterator[str]:
         yield f"| {' | '.join(line)} |"
 
 
+def _reading(record: Record) -> Iterator[str]:
+    """Ours over what it takes to read the rows, where that was measured in turns with it."""
+    figures = {
+        (cell["case"], cell["rows"], cell["threads"]): (cell["reading"]["median_s"], cell["peers"][OURS]["median_s"])
+        for cell in record.cells
+        if "reading" in cell and cell["case"] in CASES and cell["rows"] >= _READ_ROWS
+    }
+    columns = sorted({(rows, threads) for _, rows, threads in figures})
+    heads = [f"{rows:,} rows{f', {threads} threads' * (threads > 1)}" for rows, threads in columns]
+    if not figures:
+        return
+    yield f"| model | {' | '.join(f'{head}: reading, us | ours / reading' for head in heads)} |"
+    yield f"|---|{'--:|--:|' * len(columns)}"
+    for key in (key for key in CASES if any(case == key for case, _, _ in figures)):
+        line = [CASES[key].label]
+        for column in columns:
+            reading, ours = figures.get((key, *column), (0.0, 0.0))
+            line += [_time(reading), f"{ours / reading:.1f}"] if reading else ["", ""]
+        yield f"| {' | '.join(line)} |"
+
+
 def _environments(record: Record) -> Iterator[str]:
     """A line for each machine and system, and one of versions."""
     same: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -157,7 +182,7 @@ def page(record: Record) -> dict[str, str]:
         "",
         "</details>",
     ]
-    return {"rivals": "\n".join(lines), "threads": "\n".join(_threads(record))}
+    return {"rivals": "\n".join(lines), "threads": "\n".join(_threads(record)), "reading": "\n".join(_reading(record))}
 
 
 def between(text: str, name: str, made: str) -> str:

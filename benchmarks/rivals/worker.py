@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rivals.peers import PEERS
+from benchmarks.rivals.peers import WORKERS
 from benchmarks.rivals.subject import Prepared, Subject
 
 #: So many different rows or batches go round.
@@ -63,7 +63,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")  # libraries' own, about rows without names
-    peer, subject = PEERS[name], Subject(key, int(threads))
+    peer, subject = WORKERS[name], Subject(key, int(threads))
 
     def reply(**values: Any) -> None:
         replies.write(json.dumps(values) + "\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["OURS", "PEERS", "Peer"]
+__all__ = ["OURS", "PEERS", "READING", "WORKERS", "Peer"]
 
 
 class Peer(NamedTuple):
@@ -47,3 +47,9 @@ PEERS: Mapping[str, Peer] = {
     "shap": Peer("shap_package", ("shap",), asks=("contributions",)),
     "faiss": Peer("faiss_index", ("faiss-cpu",), ("sklearn",), ("prediction",)),
 }
+
+#: What no answer can be faster than. It takes turns with the peers of dense models.
+READING = "reading"
+
+#: All that can have a process.
+WORKERS: Mapping[str, Peer] = {**PEERS, READING: Peer("reading", ("numpy",))}
