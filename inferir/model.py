@@ -29,6 +29,7 @@ from inferir.formats.apr.layout import MODEL_TYPES
 from inferir.formats.importers import import_model
 from inferir.formats.prepared import nbytes_of
 from inferir.formats.spec import ClassLabel, ColumnSpec, ModelSpec
+from inferir.labels import Labels, flat
 from inferir.plan import FACES, LEAST_SHARED_ROWS, Plan
 from inferir.prepare import prepare
 from inferir.program.native import Form
@@ -71,9 +72,7 @@ class Model:
         self._dtype: Literal["float32", "float64"] | None = None if None in demands else "float64"
         if demands == {"f32"}:  # the whole model works in float32: round once, straight from what came
             self._dtype = "float32"
-        self._classes = _class_arrays(spec.classes)
-        #: Labels of each output, at the positions that kernels answer; None where the positions are the labels.
-        self._labels = [None if _are_positions(labels) else labels for labels in self._classes]
+        self._labels = Labels(spec.classes)
         self._single_shape = (1, len(spec.columns)) if not self._columns.coded else None
         self._singles: dict[str, _Short] = {face: {} for face in FACES}
         self._fews: dict[str, _Short] = {face: {} for face in FACES}
@@ -106,7 +105,7 @@ class Model:
             single = self._predict_single.get(rows.dtype)  # as `_run` does, without its call
             if single is not None:
                 return single(rows)
-        return self._labelled(self._run("prediction", rows, encoded))
+        return self._labels.of(self._run("prediction", rows, encoded))
 
     def predict_proba(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
         """Probabilities of `classes`, (n, classes); a list of them, one per output, where there are several."""
@@ -114,11 +113,11 @@ class Model:
             single = self._proba_single.get(rows.dtype)  # as `_run` does, without its call
             if single is not None:
                 return single(rows)
-        return self._by_output(self._run("probabilities", rows, encoded))
+        return self._labels.by_output(self._run("probabilities", rows, encoded))
 
     def raw(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """What the model computes before any link: margins, decision function, scores. (n,) or (n, outputs)."""
-        return _flat(self._run("raw", rows, encoded))
+        return flat(self._run("raw", rows, encoded))
 
     def transform(self, rows: Any, *, encoded: bool = False) -> npt.NDArray[Any]:
         """The transformed rows, (n, outputs)."""
@@ -211,26 +210,12 @@ class Model:
         found: dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]] = {}
         for face, answer in zip(faces, answers, strict=True):
             if face == "prediction":
-                found[face] = self._labelled(answer)
+                found[face] = self._labels.of(answer)
             elif face == "probabilities":
-                found[face] = self._by_output(answer)
+                found[face] = self._labels.by_output(answer)
             else:
-                found[face] = _flat(answer) if face == "raw" else answer
+                found[face] = flat(answer) if face == "raw" else answer
         return found
-
-    def _labelled(self, answer: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if not self._labels:
-            return _flat(answer)
-        columns = [
-            answer[:, k] if labels is None else labels.take(answer[:, k]) for k, labels in enumerate(self._labels)
-        ]
-        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
-
-    def _by_output(self, answer: npt.NDArray[Any]) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
-        if len(self._classes) < 2:
-            return answer
-        ends = np.cumsum([len(labels) for labels in self._classes])
-        return np.split(answer, ends[:-1], axis=1)
 
     def plain(self, *faces: str) -> Callable[[bytes | bytearray], list[list[Any]]] | None:
         """The way to answers for one row without NumPy, from one run; None where the backend has none.
@@ -255,10 +240,10 @@ class Model:
 
     def _form(self, face: str) -> Form | None:
         """How one row's answer is what callers get; None for several outputs, of which each has an array of its own."""
-        if len(self._classes) > 1:
+        if self._labels.n_outputs > 1:
             return None
         return Form(
-            self._labels[0] if face == "prediction" and self._labels else None,
+            self._labels.first if face == "prediction" else None,
             face in ("prediction", "raw") and self._plan.value(face).width == 1,
         )
 
@@ -331,9 +316,8 @@ class Model:
     def answer_type(self, face: str) -> tuple[str, int]:
         """Dtype of an answer to rows of `rows_dtype`, "int64", "float32", "float64" or "str", and its columns."""
         value = self._plan.value(face)
-        if face == "prediction" and self._classes:
-            whole = all(labels.dtype.kind == "i" for labels in self._classes)
-            return ("int64" if whole else "str"), value.width
+        if face == "prediction" and self._labels:
+            return ("int64" if self._labels.whole else "str"), value.width
         return {"i64": "int64", "f32": "float32"}.get(value.dtype, "float64"), value.width
 
     def info(self) -> dict[str, Any]:
@@ -372,11 +356,6 @@ class Model:
     def to_bytes(self) -> bytes:
         """The bytes of the model's `.apr` file."""
         return apr.to_bytes(self.spec)
-
-
-def _flat(answer: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A single column without its dimension, which the short way for one row has taken already."""
-    return answer[:, 0] if answer.shape[-1] == 1 and answer.ndim == 2 else answer
 
 
 def load(
@@ -421,14 +400,3 @@ def convert(
     if baseline is not None:
         model.record_baseline(baseline)
     return model
-
-
-def _class_arrays(classes: tuple[Any, ...]) -> list[npt.NDArray[Any]]:
-    if not classes:
-        return []
-    outputs = classes if isinstance(classes[0], tuple) else (classes,)
-    return [np.array(labels, dtype=np.int64 if all(type(v) is int for v in labels) else object) for labels in outputs]
-
-
-def _are_positions(labels: npt.NDArray[Any]) -> bool:
-    return labels.dtype.kind == "i" and bool((labels == np.arange(len(labels))).all())
