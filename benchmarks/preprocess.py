@@ -33,6 +33,7 @@ class Preprocess(
         "cast_f64": Case(),
         "check_finite": Case({"allow_nan": 0}),
         "check_finite_by": Case(),
+        "check_within": Case({"low": np.full(COLUMNS, -np.inf), "high": np.full(COLUMNS, np.inf)}),
         "select": Case({"columns": np.arange(0, COLUMNS, 2)}),
         "place": Case({"start": COLUMNS // 2}, {"k": 2 * COLUMNS}),
         "scale": Case({"scale": positive}),

@@ -158,6 +158,7 @@ _FAMILIES = {
         cast_f64: x f32[n,d], out f64[n,d]
         check_finite: x T[n,d], allow_nan i64, out i64[1]
         check_finite_by: x T[n,d], y T[n,k], out i64[1]
+        check_within: x T[n,d], low T[d], high T[d], missing T[d], out i64[1]
         select: x T[n,d], columns i64[k], out T[n,k]
         place: x T[n,d], start i64, out T[n,k]
         scale: x T[n,d], mean f64[d], scale f64[d], out T[n,d]

@@ -79,7 +79,7 @@ class BoundStep(NamedTuple):
 
 
 class Draft:
-    """What is written while a model is bound: buffers, model arrays, steps, and how many values there are.
+    """What is written while a model is bound: buffers, model arrays, steps and values.
 
     `versions` are those of the layouts of tables that the model's file has.
     """
@@ -91,10 +91,11 @@ class Draft:
         self.buffers = [Buffer(dtype, (ROWS, len(columns)))]
         self.arrays: list[Array] = []
         self.steps: list[BoundStep] = []
-        self.n_values = 1
         #: Widths in which operators take the rows themselves: "f32", "f64", or None for as they come.
         self.demands: set[str | None] = set()
         self.rows = Value(0, 0, len(columns), dtype, tuple(columns))
+        #: All that there are, by number.
+        self.values = [self.rows]
 
 
 class Binder:
@@ -264,6 +265,14 @@ class Binder:
             if bound.step.kernel in ("check_finite_f32", "check_finite_f64") and bound.reads == (unchecked,)
         )
 
+    def made_by(self, number: int) -> list[BoundStep]:
+        """All steps that computed a value; none for the rows."""
+        return [bound for bound in self._draft.steps if bound.writes == number]
+
+    def value_of(self, number: int) -> Value:
+        """The value of that number."""
+        return self._draft.values[number]
+
     def array(self, argument: Argument) -> Array:
         """The model's array that an argument of a step stands for."""
         return self._draft.arrays[argument.number]
@@ -287,9 +296,10 @@ class Binder:
         buffer: int | None = None,
     ) -> Value:
         """A new value of `width` columns, in a buffer of its own if none is given."""
-        number = self._draft.n_values
-        self._draft.n_values += 1
-        return Value(number, self.buffer(dtype, ROWS, width) if buffer is None else buffer, width, dtype, names, below)
+        number = len(self._draft.values)
+        place = self.buffer(dtype, ROWS, width) if buffer is None else buffer
+        self._draft.values.append(Value(number, place, width, dtype, names, below))
+        return self._draft.values[-1]
 
     def step(self, kernel: str, *arguments: Any, into: Value, problem: Problem | None = None) -> None:
         """One call of a kernel for the sake of `into`. Arguments are values, scratch, model arrays and numbers."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from inferir.kernels.signatures import BLOCK_ROWS
+from inferir.kernels.signatures import BLOCK_ROWS, KERNELS
 from inferir.operators import _prepared
 from inferir.operators._binder import Array, Binder, Value
+from inferir.operators._fuse import fused
 from inferir.operators._packer import FEW_PACKED_ROWS, Packed, pack
 from inferir.operators._quantizer import (
     NUMBERS_NBYTES,
@@ -117,7 +118,9 @@ def forest(b: Binder) -> Value:
     target = targets_of(b, len(tree_root), leaf_value.shape[1], len(base))
     tables = _prepared.quantized(b, nodes, tree_root, target, leaf_value, x.width)
     if tables is not None:
-        return _quantized(b, x, tables.over(leaf_value), base, leaf)
+        widths = [width for width in ("f32", "f64") if f"forest_quantized_{width}_{leaf}" in KERNELS]
+        source, codes = fused(b, x, tables.codes, widths)
+        return _quantized(b, source, tables._replace(codes=codes).over(leaf_value), base, leaf)
     packed = pack(b, nodes, tree_root, x.width)
     if packed is not None:
         return _packed(b, x, packed, leaf_value, target, base, leaf)

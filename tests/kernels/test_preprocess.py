@@ -56,6 +56,18 @@ def test_check_finite_by(width: str, data: Any) -> None:
 
 
 @given(width=widths, data=st.data())
+@examples(60)
+def test_check_within(width: str, data: Any) -> None:
+    x = data.draw(matrices(width))
+    low, high, missing = (data.draw(matrices(width, rows=1, columns=x.shape[1]))[0] for _ in range(3))
+    out = check(f"check_within_{width}", {"x": x, "low": low, "high": high, "missing": missing})["out"]
+    d = x.shape[1]
+    values = [missing[i % d] if v != v else v for i, v in enumerate(x.ravel())]
+    wrong = [i for i, v in enumerate(values) if not low[i % d] <= v <= high[i % d]]
+    assert out == [wrong[0] if wrong else -1]
+
+
+@given(width=widths, data=st.data())
 @examples(30)
 def test_select_and_place(width: str, data: Any) -> None:
     x = data.draw(matrices(width))

@@ -88,6 +88,35 @@ def check_finite_by(x, y, out):
         out[0] = first_refused(flat(x), 0)
 
 
+@scalar
+def outside(value, low, high, missing):
+    """1 for a value that is not within [low, high], where NaN counts as `missing`; else 0."""
+    value = value if value == value else missing
+    return np.int64(1) - (np.int64(value >= low) & np.int64(value <= high))
+
+
+@scalar
+def first_outside(x, low, high, missing):
+    """Position i * d + j of the first value that is `outside` its column's bounds, -1 if none is."""
+    d = np.uint64(x.shape[1])
+    for i in range(np.uint64(x.shape[0])):
+        wrong = 0
+        for j in range(d):
+            wrong |= outside(x[i, j], low[j], high[j], missing[j])
+        if wrong:
+            for j in range(d):
+                if outside(x[i, j], low[j], high[j], missing[j]):
+                    return np.int64(i * d + j)
+    return np.int64(-1)
+
+
+@kernel
+def check_within(x, low, high, missing, out):
+    """out[0] = first position i * d + j of a value that is not within low[j] and high[j], where NaN counts as
+    missing[j]; -1 if there is none."""
+    out[0] = first_outside(x, low, high, missing)
+
+
 @kernel
 def select(x, columns, out):
     """out[:, j] = x[:, columns[j]]."""

@@ -37,6 +37,14 @@ def check_finite_by(x: Floats, y: Floats, out: Integers) -> None:
         check_finite(x, 0, out)
 
 
+def check_within(x: Floats, low: Floats, high: Floats, missing: Floats, out: Integers) -> None:
+    """out[0] = first position i * d + j of a value that is not within low[j] and high[j], where NaN counts as
+    missing[j]; -1 if there is none."""
+    value = np.where(np.isnan(x), missing, x)
+    wrong = ~((value >= low) & (value <= high))
+    out[0] = np.argmax(wrong) if wrong.any() else -1
+
+
 def select(x: Floats, columns: Integers, out: Floats) -> None:
     """out[:, j] = x[:, columns[j]]."""
     out[:] = x[:, columns]
