@@ -15,6 +15,7 @@ from inferir.operators._quantizer import (
     NUMBERS_NBYTES,
     SLOTS_NBYTES,
     WALKED_TREES,
+    Codes,
     Quantized,
     Symmetric,
     room_for_leaves,
@@ -171,7 +172,8 @@ def oblivious(b: Binder) -> Value:
     tables = _prepared.symmetric(b, split_index, threshold, nan_right, x.width) if small else None
     trees = split_begin, leaf_begin, leaf_value, base, scale
     if tables is not None:
-        return _symmetric(b, x, tables, *trees)
+        source, codes = fused(b, x, Codes(*tables[:5]), ["f32"])
+        return _symmetric(b, source, tables._replace(**codes._asdict()), *trees)
     constants = split_begin, split_index, threshold, nan_right, equal, *trees[1:]
     block = b.scratch("f32", x.width, BLOCK), b.scratch("i32", BLOCK)
     return b.call("oblivious", x, *constants, *block, width=len(base), dtype="f64")

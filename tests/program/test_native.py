@@ -32,6 +32,7 @@ ESTIMATORS = {
     "forest": RandomForestClassifier(5, max_depth=4, random_state=0),
     "boosting": GradientBoostingRegressor(n_estimators=5),
     "linear": make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticRegression(max_iter=20, tol=1)),
+    "scaled forest": make_pipeline(StandardScaler(), GradientBoostingRegressor(n_estimators=5)),
     "neighbours": KNeighborsClassifier(),
     "bins": make_pipeline(KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"), LogisticRegression()),
     "svm": SVC(),
