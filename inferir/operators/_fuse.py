@@ -34,6 +34,7 @@ from inferir.operators._floats import ends, floats, last
 from inferir.operators._links import LINKS, Link
 from inferir.operators._quantizer import LAST_CODE, Codes, from_line
 from inferir.program import ARRAY
+from inferir.program.problems import FINITE
 from inferir.program.steps import Argument
 
 __all__ = ["fused"]
@@ -224,7 +225,7 @@ def _rank(codes: Codes, g: int, value: Any) -> int:
 
 
 def _check(b: Binder, bound: BoundStep, ways: Sequence[_Way], source: Value) -> Value:
-    """The source, if the check `bound` has nothing to say of what comes of it."""
+    """The source, if the check `bound` has nothing to say of what comes of it; else it says the same."""
     dtype, checked = NUMPY[source.dtype], NUMPY[b.value_of(bound.writes).dtype]
     low, high = np.full(source.width, -np.inf, dtype), np.full(source.width, np.inf, dtype)
     refuses_nan = np.zeros(source.width, bool)
@@ -243,10 +244,4 @@ def _check(b: Binder, bound: BoundStep, ways: Sequence[_Way], source: Value) -> 
             refuses_nan[way.columns[~np.isfinite(filled) & ~(np.isnan(filled) & allow_nan)]] = True
     missing = np.where(refuses_nan, np.nan, low).astype(dtype)
     out = b.value(source.width, source.dtype, source.names, buffer=source.buffer)
-    limit = float(np.finfo(dtype).max)
-    expected = [_wanted(*ends, limit) for ends in zip(low.tolist(), high.tolist(), strict=True)]
-    return b.checked("check_within", source, low, high, missing, out=out, expected=expected, writes=False)
-
-
-def _wanted(low: float, high: float, limit: float) -> str:
-    return "a finite number" if low <= -limit and high >= limit else f"a finite number from {low:.4g} to {high:.4g}"
+    return b.checked("check_within", source, low, high, missing, out=out, expected=(FINITE,), writes=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferir.operators._binder import NUMPY, Array, Binder, Value
 from inferir.operators._packing import TOTALS, by_columns, packed
+from inferir.program.problems import FINITE
 
 #: Outputs that are taken one by one: of more, a vector side by side is faster.
 _DOTS = 2
@@ -39,7 +40,7 @@ def product(b: Binder, x: Value, coef: Array, intercept: Array) -> Value:
 def checked_by(b: Binder, x: Value, y: Value) -> Value:
     """y, where x is finite; as `check_finite` of x."""
     checked = b.value(y.width, y.dtype, buffer=y.buffer)
-    return b.checked("check_finite_by", x, y, out=checked, expected=("a finite number",), writes=False)
+    return b.checked("check_finite_by", x, y, out=checked, expected=(FINITE,), writes=False)
 
 
 def linear_in_order(b: Binder) -> Value:

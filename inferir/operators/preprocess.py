@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from inferir.operators._binder import Array, Binder, Value
-from inferir.program.problems import UNKNOWN_CATEGORY
+from inferir.program.problems import FINITE, UNKNOWN_CATEGORY
 
 NORMS = ("l1", "l2", "max")
 METHODS = ("yeo-johnson", "box-cox")
@@ -23,7 +23,7 @@ def check_finite(b: Binder) -> Value:
     """The value itself, if it is finite; attribute allow_nan lets NaN through. What estimators refuse, we refuse."""
     x, allow_nan = b.input(), int(b.attribute("allow_nan", bool, False))
     checked = b.value(x.width, x.dtype, x.names, buffer=x.buffer)
-    return b.checked("check_finite", x, allow_nan, out=checked, expected=("a finite number",), writes=False)
+    return b.checked("check_finite", x, allow_nan, out=checked, expected=(FINITE,), writes=False)
 
 
 def select(b: Binder) -> Value:

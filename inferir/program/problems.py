@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from inferir.errors import InvalidInputError
 
-__all__ = ["UNKNOWN_CATEGORY", "RowError", "row_error"]
+__all__ = ["FINITE", "UNKNOWN_CATEGORY", "RowError", "row_error"]
 
+FINITE = "a finite number"
 UNKNOWN_CATEGORY = "a category the model knows"
 
 

@@ -251,7 +251,7 @@ def test_what_a_check_behind_a_scaler_refuses_is_refused() -> None:
     for row, column, value in bad_rows():
         rows = ROWS[:9].copy()
         rows[row, column] = value
-        message = rf"row {row}, column 'x{column}': expected a finite number"
+        message = rf"row {row}, column 'x{column}': expected a finite number, got "
         for plan in (fused, plain):
             with pytest.raises(InvalidInputError, match=message):
                 plan.run("prediction", rows)
