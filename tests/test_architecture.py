@@ -66,7 +66,8 @@ NAMES = [f"{file}.{function.name}" for file, function in COMPILED]
 HELPERS = {function.name for _, function in COMPILED}
 #: What kernels call that is written as LLVM IR, and where.
 IR = tuple(
-    JIT / f"{name}.py" for name in ("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes", "_leaves", "_quadrature")
+    JIT / f"{name}.py"
+    for name in ("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes", "_leaves", "_quadrature", "_turned")
 )
 INSTRUCTIONS = {
     node.name
@@ -76,6 +77,7 @@ INSTRUCTIONS = {
 } | {
     *("product_tiles", "square_tiles", "gaussian_tiles", "add_lanes", "add_lanes_relu", "divide_lanes", "flat"),
     *("cells_of_eight", "cells_of_one", "add_of_2", "add_of_4", "add_of_8", "add_of_16"),
+    *("least_scores_2x8", "least_scores_1x8", "least_scores_1x4", "least_scores_1x2"),
     *("sweep_four_points", "sweep_eight_points", "sweep_rows"),
 }
 
