@@ -25,7 +25,7 @@ class Symmetric(Case):
         leaf = room_for_leaves(len(trees["leaf_value"]), trees["leaf_value"])
         leaf[: len(trees["leaf_value"])] = trees["leaf_value"]
         given = {**trees, **tables._asdict(), "leaf_value": leaf, "scale": 1.0, "few": self.few, "x": missing_rows}
-        lengths = {"b": BLOCK_ROWS, "s": tables.codes_nbytes, "f": NUMBERS_NBYTES}
+        lengths = {"b": BLOCK_ROWS, "y": BLOCK_ROWS, "s": tables.codes_nbytes, "f": NUMBERS_NBYTES}
         return Case(given, lengths).arguments(signature, rows)
 
 

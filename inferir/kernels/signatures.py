@@ -46,7 +46,8 @@ _FAMILIES = {
         forest_packed: x X[n,d], slot_column i32[s], slot_flags u8[s], node i32[q], packed_root i32[t], \
             group i32[g,9], cuts X[c,16], plane i32[p,2], tree i32[e,8], tile i32[a,9], op i32[o,3], entry i32[r,1], \
             leaf_value L[l,v], tree_target i32[t], base L[k], shift i64, few i64, values X[z], position u32[b], \
-            lane u32[b], reached u32[b], rank i32[b], codes u8[h], slots u8[f], sums L[k,y], out L[n,k]
+            lane u32[b], reached u32[b], rank i32[b], columns X[4,b], codes u8[h], slots u8[f], sums L[k,y], \
+            out L[n,k]
     """,
     "tree_packer": """
         pack_forest: split_index i32[m], threshold X[m], left_child i32[m], node_flags u8[m], tree_root i32[t], \
@@ -57,7 +58,7 @@ _FAMILIES = {
     "tree_quantized": """
         forest_quantized: x X[n,d], group i32[g,9], cuts X[c,16], plane i32[p,2], sets i32[h,4], answer u8[w], \
             tree i32[t,8], tile i32[a,9], op i32[o,3], leaf L[l,v], step i32[m], step_leaf i32[m], base L[k], \
-            few i64, rank i32[b], codes u8[e], slots u8[f], sums L[k,b], reached u32[8], out L[n,k]
+            few i64, rank i32[b], columns X[4,b], codes u8[e], slots u8[f], sums L[k,b], reached u32[8], out L[n,k]
     """,
     "tree_quantizer": """
         category_answers: node i32[p], n_categories i32[p], threshold X[m], left_child i32[m], node_flags u8[m], \
@@ -70,7 +71,7 @@ _FAMILIES = {
     "tree_symmetric": """
         oblivious_quantized: x f32[n,d], group i32[g,9], cuts f32[c,16], plane i32[p,2], sets i32[h,4], answer u8[w], \
             level i32[q], split_begin i64[e], leaf_begin i64[e], leaf_value f64[l,v], base f64[v], scale f64, few i64, \
-            rank i32[b], codes u8[s], numbers u8[f], sums f64[v,b], out f64[n,v]
+            rank i32[b], columns f32[4,b], codes u8[s], numbers u8[f], sums f64[v,y], out f64[n,v]
     """,
     "linear": """
         matmul: x T[n,d], coef T[g,d,w], intercept T[k], relu i64, totals T[8,64], sums f64[8,64], out T[n,k]

@@ -48,8 +48,14 @@ N_SLOTS = 72
 #: Scratch of `forest_quantized`: the slots, and room to begin at a cache line.
 SLOTS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * N_SLOTS
 
-#: Scratch of `oblivious_quantized`: zeros, and the leaves' numbers in four trees.
-NUMBERS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 5
+#: Scratch of `oblivious_quantized`: the leaves' numbers in four trees.
+NUMBERS_NBYTES = _LINE_NBYTES + BLOCK_ROWS * 4
+
+#: Of codes and sums, while their rows go through trees together: half of a usual second-level cache.
+_CACHED_NBYTES = 1 << 19
+
+#: Blocks of rows that go through a tree together, at most: 2 kB of leaves are then one byte a row from far away.
+_MOST_BLOCKS = 8
 
 #: As above, of symmetric trees: to evaluate 64 rows, and to answer one.
 _MARK_NS, _PASS_NS, _ANSWER_NS = 1.5, 10.0, 1.2
@@ -138,6 +144,11 @@ class Symmetric(NamedTuple):
     @property
     def codes_nbytes(self) -> int:
         return _codes_nbytes(len(self.plane))
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks of rows go through a tree together: as many as stay in the cache."""
+        return max(1, min(_MOST_BLOCKS, _CACHED_NBYTES // self.codes_nbytes))
 
     def few_rows(self, n_trees: int) -> int:
         """As `Quantized.few_rows`."""

@@ -80,12 +80,17 @@ def _check_cover(b: Binder, n_nodes: int) -> None:
         b.floats("node_cover", n_nodes)
 
 
+def _ranks(b: Binder, x: Value) -> list[Any]:
+    """Scratch for making codes: ranks of a block of rows, and four of its columns."""
+    return [b.scratch("i32", BLOCK_ROWS), b.scratch(x.dtype, 4, BLOCK_ROWS)]
+
+
 def _quantized(b: Binder, x: Value, tables: Quantized, base: Array, leaf: str) -> Value:
     codes, slots = b.scratch("u8", tables.codes_nbytes), b.scratch("u8", SLOTS_NBYTES)
-    rank, sums = b.scratch("i32", BLOCK_ROWS), b.scratch(leaf, len(base), BLOCK_ROWS)
+    sums = b.scratch(leaf, len(base), BLOCK_ROWS)
     return b.call(
-        f"forest_quantized_{x.dtype}_{leaf}", x, *tables, base, tables.few_rows, rank, codes, slots, sums,
-        b.scratch("u32", WALKED_TREES), width=len(base), dtype=leaf,
+        f"forest_quantized_{x.dtype}_{leaf}", x, *tables, base, tables.few_rows, *_ranks(b, x), codes, slots,
+        sums, b.scratch("u32", WALKED_TREES), width=len(base), dtype=leaf,
     )  # fmt: skip
 
 
@@ -93,13 +98,13 @@ def _packed(b: Binder, x: Value, packed: Packed, leaf_value: Array, target: Arra
     slots, node, packed_root, tops, shift = packed
     rows = packed.n_blocks * BLOCK_ROWS
     lanes = [b.scratch("u32", BLOCK_ROWS) for _ in range(3)]
-    values, rank = b.scratch(x.dtype, rows * len(slots)), b.scratch("i32", BLOCK_ROWS)
+    values = b.scratch(x.dtype, rows * len(slots))
     codes, numbers = b.scratch("u8", packed.n_blocks * tops.codes_nbytes), b.scratch("u8", SLOTS_NBYTES)
     return b.call(
         f"forest_packed_{x.dtype}_{leaf}", x, slots // 4, (slots % 4).astype(np.uint8), node, packed_root,
         *tops.codes[:3], tops.tree, tops.tile, tops.op, tops.leaf_row[:, None], leaf_value, target,
-        base, shift, FEW_PACKED_ROWS, values, *lanes, rank, codes, numbers, b.scratch(leaf, len(base), rows),
-        width=len(base), dtype=leaf,
+        base, shift, FEW_PACKED_ROWS, values, *lanes, *_ranks(b, x), codes, numbers,
+        b.scratch(leaf, len(base), rows), width=len(base), dtype=leaf,
     )  # fmt: skip
 
 
@@ -190,11 +195,11 @@ def _symmetric(
 ) -> Value:
     n_outputs, leaf = leaf_value.shape[1], room_for_leaves(len(leaf_value), leaf_value)
     leaf[: len(leaf_value)] = leaf_value
-    codes, numbers = b.scratch("u8", tables.codes_nbytes), b.scratch("u8", NUMBERS_NBYTES)
-    rank, sums = b.scratch("i32", BLOCK_ROWS), b.scratch("f64", n_outputs, BLOCK_ROWS)
+    codes, numbers = b.scratch("u8", tables.n_blocks * tables.codes_nbytes), b.scratch("u8", NUMBERS_NBYTES)
+    sums = b.scratch("f64", n_outputs, tables.n_blocks * BLOCK_ROWS)
     return b.call(
         "oblivious_quantized", x, *tables, split_begin, leaf_begin, leaf, *base_and_scale,
-        tables.few_rows(len(split_begin) - 1), rank, codes, numbers, sums, width=n_outputs, dtype="f64",
+        tables.few_rows(len(split_begin) - 1), *_ranks(b, x), codes, numbers, sums, width=n_outputs, dtype="f64",
     )  # fmt: skip
 
 

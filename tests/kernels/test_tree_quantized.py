@@ -69,6 +69,23 @@ def test_answers_of_the_forest(width: str, leaf_width: str, special: bool, data:
     agrees(forest, data.draw(rows_for(forest, width)), width, leaf_width)
 
 
+@pytest.mark.parametrize("n_columns", [1, 4, 7])
+@pytest.mark.parametrize("width", ["f32", "f64"])
+@pytest.mark.parametrize("n_thresholds", [1, 15, 16, 17, 64, 65, 128, 129, 200, 254, 255, 256, 257])
+def test_thresholds_of_a_column(n_thresholds: int, width: str, n_columns: int) -> None:
+    """Values at, below and above each of them: 256 are searched in registers where rows have four columns or more."""
+    forest, random = grown([chain(255, right=False)] * 2, n_columns), np.random.default_rng(n_thresholds)
+    borders = np.sort(random.normal(size=n_thresholds)).astype(DTYPES[width])
+    forest["threshold"] = random.choice(borders, len(forest["threshold"]))
+    forest["split_index"][:] = n_columns - 1
+    forest["threshold"][np.flatnonzero(np.array(forest["left_child"]) >= 0)[:n_thresholds]] = borders
+    around = [borders, np.nextafter(borders, DTYPES[width](np.inf)), np.nextafter(borders, DTYPES[width](-np.inf))]
+    values = np.concatenate([*around, [np.nan, np.inf, -np.inf, 0.0]])
+    x = np.full((20 if INTERPRETED else len(values) // 16 * 16 + 3, n_columns), np.nan, DTYPES[width])
+    x[:, -1] = random.permutation(np.resize(values, len(x)))
+    agrees(forest, x, width)
+
+
 def complete(depth: int) -> list[int]:
     """left_child of a tree in which all leaves are `depth` below the root."""
     inner = 2**depth - 1

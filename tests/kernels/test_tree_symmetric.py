@@ -40,21 +40,22 @@ def agrees(trees: dict[str, Any], x: Any) -> None:
         assert tables is None
         return
     assert tables is not None
-    sizes = {"b": BLOCK_ROWS, "s": tables.codes_nbytes, "f": NUMBERS_NBYTES}
     room = np.concatenate([trees["leaf_value"], np.zeros((255, trees["leaf_value"].shape[1]))])
-    for few in (0, 1000):
+    for few, n_blocks in ((0, 1), (0, 2), (1000, 4)):
+        sizes = {"b": BLOCK_ROWS, "y": n_blocks * BLOCK_ROWS, "f": NUMBERS_NBYTES}
+        sizes["s"] = n_blocks * tables.codes_nbytes
         given = {"x": x, **tables._asdict(), **trees, "leaf_value": room, "few": few}
-        assert same_bits(check("oblivious_quantized", given, sizes)["out"], right), few
+        assert same_bits(check("oblivious_quantized", given, sizes)["out"], right), (few, n_blocks)
 
 
 @given(data=st.data())
 @examples(60)
 def test_answers_of_the_trees(data: Any) -> None:
     d, k = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
-    depths = data.draw(st.lists(st.integers(0, 8), max_size=9))
+    depths = data.draw(st.lists(st.integers(0, 8), max_size=21))
     seed = data.draw(st.integers(0, 2**32 - 1))
     trees, random = forest(depths, d, k, seed), np.random.default_rng(seed)
-    n = data.draw(st.sampled_from([0, 1, 3, 65] if INTERPRETED else [0, 1, 3, 64, 65, 256, 300]))
+    n = data.draw(st.sampled_from([0, 1, 3, 65] if INTERPRETED else [0, 1, 3, 64, 65, 193, 256, 300, 600]))
     hard = [*trees["threshold"].tolist(), *EDGES, *BEYOND, *random.normal(size=9)]
     agrees(trees, random.choice(hard, (n, d)).astype(np.float32))
 

@@ -52,7 +52,7 @@ def emit(target: Target, parts: Sequence[bytes]) -> bytes:
 
 def _permutes(target: Target) -> str:
     """Definitions of `_leaves.PERMUTES`. Where there is no such instruction, their calls are in code that is never
-    reached (`_leaves.most_in_registers`), and go with it."""
+    reached (`_leaves.add_four`), and go with it."""
     definitions = []
     for lanes, (ours, theirs) in PERMUTES.items():
         floats, numbers = f"<{lanes} x {('double', 'float')[lanes == 16]}>", f"<{lanes} x i{512 // lanes}>"

@@ -1,12 +1,14 @@
-"""Leaves of quantised trees looked up in registers, eight or sixteen rows at a time.
+"""Leaves of quantised trees, of four trees at a time, added to the sums of rows.
 
-AVX-512 takes any lanes of two registers in one instruction: 32 leaves in float32, or 16 in float64. A tree with more
-has its leaves in several pairs, between which the higher bits of a leaf's number choose. So there are no loads but
-those of the numbers, and additions of rows are side by side. Each row's sum gets its terms in the order of the trees,
-as `tree_quantized.add_four_leaves` gives them to it one row after the other, which is the way for all other targets and
-for trees of more leaves.
+Each row's sum gets its terms in the order of the trees, in one of two ways:
 
-The instruction has a name of its own in IR that knows of no CPU (`PERMUTES`), which `aot/emit.py` defines for each
+    in registers  AVX-512 takes any lanes of two registers in one instruction: 32 leaves in float32, or 16 in float64. A
+                  tree with more has its leaves in several pairs, between which the higher bits of a leaf's number
+                  choose. So there are no loads but those of the numbers, and additions of rows are side by side
+    from memory   on all other targets, and for trees of more leaves: as loads, of which CPUs have two a cycle. So
+                  numbers of eight rows are loaded at once, as one word, and so are their sums
+
+The permutation has a name of its own in IR that knows of no CPU (`PERMUTES`), which `aot/emit.py` defines for each
 target, as only one has it.
 """
 
@@ -22,11 +24,15 @@ from numba.core import cgutils, config
 
 from inferir.kernels.jit._compile import scalar
 from inferir.kernels.jit._simd import LINE, instruction, registers_nbytes, words_of
-from inferir.kernels.jit._tiles import loop
+from inferir.kernels.jit._tiles import loop, opaque
 
-__all__ = ["PERMUTES", "add_four_in_registers", "most_in_registers"]
+__all__ = ["PERMUTES", "add_four", "has_permutes", "permute"]
 
 _I8, _I64 = ir.IntType(8), ir.IntType(64)
+_NBYTES = {"float": 4, "double": 8}
+
+#: Rows whose numbers are one word.
+_WORD_ROWS = 8
 
 #: By lanes, name of the function (lanes 0 to n - 1, numbers, lanes n to 2 n - 1) that takes lanes by their numbers: in
 #: IR that knows of no CPU, and LLVM's for AVX-512.
@@ -36,7 +42,7 @@ PERMUTES = {
 }
 
 
-def _permute(b: Any, low: Any, number: Any, high: Any) -> Any:
+def permute(b: Any, low: Any, number: Any, high: Any) -> Any:
     kind = low.type
     function = ir.FunctionType(kind, [kind, number.type, kind])
     ours, theirs = PERMUTES[kind.count]
@@ -46,7 +52,7 @@ def _permute(b: Any, low: Any, number: Any, high: Any) -> Any:
 
 def _look_up(b: Any, vectors: list[Any], number: Any) -> Any:
     """vectors[number // lanes][number % lanes], in each lane."""
-    found = [_permute(b, low, number, high) for low, high in zip(vectors[::2], vectors[1::2], strict=True)]
+    found = [permute(b, low, number, high) for low, high in zip(vectors[::2], vectors[1::2], strict=True)]
     bit = 2 * number.type.count
     while len(found) > 1:
         wanted = b.and_(number, ir.Constant(number.type, [bit] * number.type.count))
@@ -56,7 +62,7 @@ def _look_up(b: Any, vectors: list[Any], number: Any) -> Any:
     return found[0]
 
 
-def _permutes() -> bool:
+def has_permutes() -> bool:
     """Whether this code may come to a CPU that has the instruction."""
     generic: bool = config.CPU_NAME == "generic"  # type: ignore[attr-defined]
     return generic or bool(binding.get_host_cpu_features().get("avx512f"))
@@ -69,10 +75,10 @@ def _adder(n_vectors: int) -> Callable[..., Any]:
         b: Any, address: Any, leaf: Any, begin0: Any, begin1: Any, begin2: Any, begin3: Any,
         number: Any, at0: Any, at1: Any, at2: Any, at3: Any, rows: Any, sums: Any, sums_at: Any,
     ) -> None:  # fmt: skip
-        if not _permutes():
+        if not has_permutes():
             return
         element = address(0, begin0).type.pointee
-        nbytes = {"float": 4, "double": 8}[str(element)]
+        nbytes = _NBYTES[str(element)]
         lanes = LINE // nbytes
         kind, numbers = ir.VectorType(element, lanes), ir.VectorType(ir.IntType(8 * nbytes), lanes)
 
@@ -98,6 +104,32 @@ def _adder(n_vectors: int) -> Callable[..., Any]:
     return lower
 
 
+def _add_from_memory(
+    b: Any, address: Any, leaf: Any, begin0: Any, begin1: Any, begin2: Any, begin3: Any,
+    number: Any, at0: Any, at1: Any, at2: Any, at3: Any, rows: Any, sums: Any, sums_at: Any,
+) -> None:  # fmt: skip
+    tables = [address(0, begin) for begin in (begin0, begin1, begin2, begin3)]
+    element = tables[0].type.pointee
+    nbytes, lanes = _NBYTES[str(element)], ir.VectorType(element, _WORD_ROWS)
+
+    def turn(r: Any, values: list[Any]) -> list[Any]:
+        own = b.bitcast(address(11, b.add(sums_at, r)), lanes.as_pointer())
+        total = b.load(own, align=nbytes)
+        for table, at in zip(tables, (at0, at1, at2, at3), strict=True):
+            word = b.load(b.bitcast(address(5, b.add(at, r)), _I64.as_pointer()), align=1)
+            found = ir.Constant(lanes, ir.Undefined)
+            for row in range(_WORD_ROWS):
+                if row and row % 2 == 0:  # two bytes of a register have names on x86, which LLVM would not use
+                    word = opaque(b, b.lshr(word, ir.Constant(_I64, 16)))
+                place = b.and_(b.lshr(word, ir.Constant(_I64, 8 * (row % 2))), ir.Constant(_I64, 255))
+                found = b.insert_element(found, b.load(b.gep(table, [place])), ir.Constant(ir.IntType(32), row))
+            total = b.fadd(total, found)
+        b.store(total, own, align=nbytes)
+        return values
+
+    loop(b, ir.Constant(_I64, 0), rows, _WORD_ROWS, turn, [])
+
+
 def _add(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at):
     """sums.flat[sums_at + r] += leaf[begin0 + number[at0 + r], 0], then of the three others, for r < rows.
 
@@ -110,10 +142,11 @@ def _add(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows,
 
 
 add_of_2, add_of_4, add_of_8, add_of_16 = (instruction(lambda *_: numba.void, _adder(n))(_add) for n in (2, 4, 8, 16))
+add_from_memory = instruction(lambda *_: numba.void, _add_from_memory)(_add)
 
 
 @scalar
-def most_in_registers(leaf):
+def _most_in_registers(leaf):
     """Leaves of a tree that are looked up in registers; of more, in memory. 0 where the CPU has no permutes."""
     if registers_nbytes() < np.uint64(2048):
         return np.uint64(0)
@@ -121,10 +154,12 @@ def most_in_registers(leaf):
 
 
 @scalar
-def add_four_in_registers(leaf, begin0, begin1, begin2, begin3, most, number, at0, at1, at2, at3, rows, sums, sums_at):
+def add_four(leaf, begin0, begin1, begin2, begin3, most, number, at0, at1, at2, at3, rows, sums, sums_at):
     """sums.flat[sums_at + r] += leaf of row r in four trees, one after the other, of up to `most` leaves."""
     lanes = np.uint64(16) // words_of(leaf)
-    if most <= np.uint64(2) * lanes:
+    if most > _most_in_registers(leaf):
+        add_from_memory(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
+    elif most <= np.uint64(2) * lanes:
         add_of_2(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)
     elif most <= np.uint64(4) * lanes:
         add_of_4(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, sums_at)

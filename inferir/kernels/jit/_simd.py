@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 __all__ = [
-    "LINE", "choose", "choose_of_eight", "count_below", "count_below_narrow", "flat", "instruction", "mark",
+    "LINE", "choose", "choose_of_eight", "count_below", "count_below_narrow", "flat", "instruction",
     "multiply_add", "prefetch", "prefetch_at", "read", "registers_nbytes", "skip_to_line", "words_of", "write",
 ]  # fmt: skip
 
@@ -198,19 +198,6 @@ def choose(codes, at, rank, slots, left, right, n_left, out):
     """slots[out] = slots[right] + n_left where codes[at] >= rank, else slots[left]; each is 64 bytes from there on."""
     goes_right = codes[at : at + LINE] >= rank
     slots[out : out + LINE] = np.where(goes_right, slots[right : right + LINE] + n_left, slots[left : left + LINE])
-
-
-def _mark(b: Any, address: Any, codes: Any, at: Any, rank: Any, bit: Any, numbers: Any, source: Any, out: Any) -> None:
-    before = b.load(_lanes(b, address, 4, source), align=LINE)
-    bits = b.select(_reaches(b, address, at, rank), _splat(b, bit, LINE), ir.Constant(_BYTES, None))
-    b.store(b.or_(before, bits), _lanes(b, address, 4, out), align=LINE)
-
-
-@instruction(_nothing, _mark)
-def mark(codes, at, rank, bit, numbers, source, out):
-    """numbers[out] = numbers[source], with `bit` set where codes[at] >= rank; each is 64 bytes from there on."""
-    bits = np.where(codes[at : at + LINE] >= rank, bit, np.uint8(0))
-    numbers[out : out + LINE] = numbers[source : source + LINE] | bits
 
 
 def _choose_of_eight(b: Any, address: Any, codes: Any, *arguments: Any) -> None:

@@ -33,7 +33,7 @@ from inferir.kernels.jit._compile import scalar
 from inferir.kernels.jit._simd import LINE, instruction, prefetch_at, registers_nbytes
 
 __all__ = [
-    "GROUPS", "TILE_ROWS", "TOTALS", "gaussian_tiles", "loop", "multiply_add", "product_tiles", "spread",
+    "GROUPS", "TILE_ROWS", "TOTALS", "gaussian_tiles", "loop", "multiply_add", "opaque", "product_tiles", "spread",
     "square_tiles",
 ]  # fmt: skip
 
@@ -117,15 +117,15 @@ def loop(
     return i, list(carried)
 
 
-def _apart(b: Any, place: Any) -> Any:
-    """The same address, of which LLVM does not know how it was computed.
+def opaque(b: Any, value: Any) -> Any:
+    """The same address or whole number, of which LLVM does not know how it was computed.
 
-    Else it would count from row to row, an addition for each value that is loaded: a sixth of the time of a tile of one
-    group, if a column has one vector; where there are more, multiplication takes longer. The assembly is empty, on
-    every target.
+    Else it would count addresses from row to row, an addition for each value that is loaded: a sixth of the time of a
+    tile of one group, if a column has one vector; where there are more, multiplication takes longer. The assembly is
+    empty, on every target.
     """
-    kind = ir.FunctionType(place.type, [place.type])
-    return b.asm(kind, "", "=r,0", [place], side_effect=False)
+    kind = ir.FunctionType(value.type, [value.type])
+    return b.asm(kind, "", "=r,0", [value], side_effect=False)
 
 
 class _Tile:
@@ -137,7 +137,7 @@ class _Tile:
         element = address(0, _number(0)).type.pointee
         self._step, self._n_vectors, self._b, self._address = step, n_vectors, b, address
         places = [address(0, row) for row in rows]
-        self._rows = [_apart(b, place) for place in places] if n_vectors == 1 else places
+        self._rows = [opaque(b, place) for place in places] if n_vectors == 1 else places
         self.n_lanes = LINE // (4 if isinstance(element, ir.FloatType) else 8)
         self.nbytes = LINE // self.n_lanes
         self._lanes, self._span = ir.VectorType(element, self.n_lanes), self.n_lanes * n_vectors

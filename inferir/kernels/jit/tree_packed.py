@@ -28,11 +28,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from inferir.kernels.jit._codes import BLOCK, encode_numbers
 from inferir.kernels.jit._compile import apart, kernel, scalar
 from inferir.kernels.jit._simd import prefetch, read, skip_to_line, words_of
 from inferir.kernels.jit.tree import DEFAULT_LEFT, ZERO_MISSING, ZERO_THRESHOLD
 from inferir.kernels.jit.tree_packer import LANE_BITS, LEAF_BITS
-from inferir.kernels.jit.tree_quantized import BLOCK, encode_numbers, evaluate_tree
+from inferir.kernels.jit.tree_quantized import evaluate_tree
 
 #: Rows that walk in lockstep, from the top of a tree.
 LANES = 8
@@ -199,29 +200,9 @@ def _add_alone(node, packed_root, leaf_value, tree_target, shift, values, positi
 
 @apart
 def _add_together(
-    x,
-    top,
-    rows,
-    slot_column,
-    slot_flags,
-    node,
-    group,
-    cuts,
-    plane,
-    tree,
-    tile,
-    op,
-    entry,
-    leaf_value,
-    tree_target,
-    shift,
-    values,
-    reached,
-    rank,
-    codes,
-    slots,
-    sums,
-):
+    x, top, rows, slot_column, slot_flags, node, group, cuts, plane, tree, tile, op, entry, leaf_value, tree_target,
+    shift, values, reached, rank, columns, codes, slots, sums,
+):  # fmt: skip
     """Add the leaves that rows of several blocks reach in all trees: tree after tree, as nodes and leaves come
     from farther away than rows."""
     block, lanes = np.uint64(BLOCK), np.uint64(LANES)
@@ -233,7 +214,7 @@ def _add_together(
         _spread(x, top + r, slot_column, slot_flags, values, r // lanes * of_eight + r % lanes, lanes)
     for first in range(np.uint64(0), rows, block):
         own_codes = codes_at + first // block * of_block
-        encode_numbers(x, top + first, min(block, rows - first), group, cuts, plane, rank, codes, own_codes)
+        encode_numbers(x, top + first, min(block, rows - first), group, cuts, plane, rank, columns, codes, own_codes)
     for t in range(np.uint64(tree.shape[0] - 1)):
         begin, at = np.uint64(tree[t, 2]), slots_at + np.uint64(tree[t, 4])
         for first in range(np.uint64(0), rows, block):
@@ -249,33 +230,9 @@ def _add_together(
 
 @kernel
 def forest_packed(
-    x,
-    slot_column,
-    slot_flags,
-    node,
-    packed_root,
-    group,
-    cuts,
-    plane,
-    tree,
-    tile,
-    op,
-    entry,
-    leaf_value,
-    tree_target,
-    base,
-    shift,
-    few,
-    values,
-    position,
-    lane,
-    reached,
-    rank,
-    codes,
-    slots,
-    sums,
-    out,
-):
+    x, slot_column, slot_flags, node, packed_root, group, cuts, plane, tree, tile, op, entry, leaf_value, tree_target,
+    base, shift, few, values, position, lane, reached, rank, columns, codes, slots, sums, out,
+):  # fmt: skip
     """out[i, tree_target[t] + j] = base + sum over trees t of leaf_value[leaf of row i in tree t, j], in tree order.
 
     As `tree.forest`, over what `pack_forest` made, and from `group` to `entry` what the operator made of its tops, as
@@ -296,7 +253,7 @@ def forest_packed(
         else:
             _add_together(
                 x, top, rows, slot_column, slot_flags, node, group, cuts, plane, tree, tile, op, entry, leaf_value,
-                tree_target, shift, values, reached, rank, codes, slots, sums,
+                tree_target, shift, values, reached, rank, columns, codes, slots, sums,
             )  # fmt: skip
         for r in range(rows):
             for j in range(np.uint64(base.shape[0])):

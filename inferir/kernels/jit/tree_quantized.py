@@ -1,17 +1,9 @@
 """Forests of trees of up to 256 leaves: rows become bytes first, and whole trees are evaluated without a branch.
 
-Codes. What a node asks of a row is turned into `code >= rank`, where the code is a byte of the row, one for each plane:
-
-    numbers      the code is how many of the column's thresholds are below the value, so a node's rank is one more than
-                 the position of its own among them. A plane holds 254 of them; a column with more has several planes.
-                 A missing value has code 0 where it goes left and 254 where it goes right: two planes, if both occur.
-    categories   a plane for each set: the code is 1 where the value goes right. It is looked up by category.
-
-So comparisons are exact in any width, and all the rules of `tree.py` are those of making codes.
-
-Batches. A block of 256 rows is made into codes, plane by plane. Then every node of a tree is evaluated, from the bottom
-up, for 64 rows at a time: out = right + n_left where code >= rank, else left. What moves up is a leaf's number within
-the subtree, in the order from left to right; a leaf is number 0. It is a byte because a tree has at most 256 leaves.
+Batches. A block of 256 rows is made into codes, plane by plane (`_codes`). Then every node of a tree is evaluated, from
+the bottom up, for 64 rows at a time: out = right + n_left where code >= rank, else left. What moves up is a leaf's
+number within the subtree, in the order from left to right; a leaf is number 0. It is a byte because a tree has at most
+256 leaves.
 Nothing waits for memory and no branch depends on a row; the cost is that of nodes that exist, not of a tree's depth.
 
     op     (plane << 8 | rank, left | right << 16, out | n_left)    slots are 256 bytes; 0 holds zeros
@@ -34,107 +26,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from inferir.kernels.jit._codes import BLOCK, encode, row_codes
 from inferir.kernels.jit._compile import apart, kernel, scalar
-from inferir.kernels.jit._leaves import add_four_in_registers, most_in_registers
-from inferir.kernels.jit._simd import choose, choose_of_eight, count_below, count_below_narrow, prefetch, skip_to_line
-from inferir.kernels.jit.tree import ZERO_THRESHOLD
-
-#: Rows of a block, and bytes of a plane and of a slot.
-BLOCK = 256
-
-#: Thresholds of a plane, and the code of a missing value that goes right.
-LAST_CODE = 254
-
-#: Codes of a value that is no category, behind those of the categories.
-NAN, ZERO, NEGATIVE_ZERO, FRACTION, OUTSIDE = 0, 1, 2, 3, 4
+from inferir.kernels.jit._leaves import add_four
+from inferir.kernels.jit._simd import choose, choose_of_eight, skip_to_line
 
 #: Trees that one row walks through at once: enough to hide the loads of a node and of its code behind those of others.
 WALKED_TREES = 8
 
 #: Levels that are walked without asking whether all have arrived, and those from one such question to the next.
 _UNASKED_LEVELS, _STEPS = 8, 2
-
-
-@scalar
-def _rank(cuts, group, g, value):
-    """How many thresholds of group `g` are below `value`: 16 pivots at a time, from level to level."""
-    rank = count_below_narrow(cuts, np.uint64(group[g, 4]) * np.uint64(16), value)
-    for level in range(np.uint64(1), np.uint64(group[g, 2])):
-        begin = np.uint64(group[g, np.uint64(4) + level])
-        rank = rank * np.uint64(16) + count_below_narrow(cuts, (begin + rank) * np.uint64(16), value)
-    return rank
-
-
-@scalar
-def _number_codes(x, top, rows, group, g, cuts, plane, rank, codes, codes_at):
-    """Codes of the planes of group `g` of thresholds."""
-    column, zero_missing, levels = np.uint64(group[g, 0]), group[g, 1], group[g, 2]
-    first, second = np.uint64(group[g, 4]), np.uint64(group[g, 5])
-    sixteen = np.uint64(16)
-    if levels == 2:  # the usual one, without the loop over levels
-        for r in range(rows):
-            value = x[top + r, column]
-            chunk = second + count_below(cuts, first * sixteen, value)
-            found = (chunk - second) * sixteen + count_below(cuts, chunk * sixteen, value)
-            rank[r] = np.int32(found) if value == value else np.int32(-1)
-    elif levels == 1:
-        for r in range(rows):
-            value = x[top + r, column]
-            rank[r] = np.int32(count_below(cuts, first * sixteen, value)) if value == value else np.int32(-1)
-    else:
-        for r in range(rows):
-            value = x[top + r, column]
-            rank[r] = np.int32(_rank(cuts, group, g, value)) if value == value else np.int32(-1)
-    if zero_missing:
-        for r in range(rows):
-            value = x[top + r, column]
-            rank[r] = np.int32(-1) if -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD else rank[r]
-    for p in range(np.uint64(group[g, 3]), np.uint64(group[g + np.uint64(1), 3])):
-        base, missing, at = plane[p, 0], plane[p, 1], codes_at + p * np.uint64(BLOCK)
-        for r in range(rows):
-            here = rank[r]  # in 32 bits: Numba subtracts in 64, in half the lanes
-            code = min(max(np.int32(here - base), np.int32(0)), np.int32(LAST_CODE))
-            codes[at + r] = np.uint8(missing if here < 0 else code)
-
-
-@scalar
-def category_code(value, n_categories):
-    """Which of a set's answers is for `value`: its category's, or one behind the categories'."""
-    if value != value:
-        return np.int32(n_categories + NAN)
-    if -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD:
-        return np.int32(n_categories + (ZERO if value >= 0.0 else NEGATIVE_ZERO))
-    if value >= 0.0:
-        return np.int32(value) if value < n_categories else np.int32(n_categories + OUTSIDE)
-    return np.int32(n_categories + (FRACTION if value > -1.0 else OUTSIDE))
-
-
-@scalar
-def _category_codes(x, top, rows, sets, h, answer, rank, codes, codes_at):
-    """Codes of the planes of column `h` of those with categories."""
-    column, n_categories, begin = np.uint64(sets[h, 0]), sets[h, 1], np.uint64(sets[h, 3])
-    for r in range(rows):
-        rank[r] = category_code(x[top + r, column], n_categories)
-    for p in range(np.uint64(sets[h, 2]), np.uint64(sets[h + np.uint64(1), 2])):
-        at = codes_at + p * np.uint64(BLOCK)
-        for r in range(rows):
-            codes[at + r] = answer[begin + np.uint64(rank[r])]
-        begin += np.uint64(n_categories + OUTSIDE + 1)
-
-
-@scalar
-def encode_numbers(x, top, rows, group, cuts, plane, rank, codes, codes_at):
-    """Codes of a block of rows, in the planes of numbers."""
-    for g in range(np.uint64(group.shape[0] - 1)):
-        _number_codes(x, top, rows, group, g, cuts, plane, rank, codes, codes_at)
-
-
-@scalar
-def encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at):
-    """Codes of a block of rows."""
-    encode_numbers(x, top, rows, group, cuts, plane, rank, codes, codes_at)
-    for h in range(np.uint64(sets.shape[0] - 1)):
-        _category_codes(x, top, rows, sets, h, answer, rank, codes, codes_at)
 
 
 @scalar
@@ -177,29 +78,17 @@ def _ops(begin, end, op, chunks, codes, codes_at, slots, slots_at):
 
 
 @scalar
-def add_leaf(leaf, begin, number, at, rows, sums, target):
-    """sums[target + j, r] += leaf[begin + number of row r, j]."""
+def add_leaf(leaf, begin, number, at, rows, sums, target, first):
+    """sums[target + j, first + r] += leaf[begin + number of row r, j]."""
     width = np.uint64(leaf.shape[1])
     if width == np.uint64(1):
         for r in range(rows):
-            sums[target, r] += leaf[begin + np.uint64(number[at + r]), 0]
+            sums[target, first + r] += leaf[begin + np.uint64(number[at + r]), 0]
     else:
         for r in range(rows):
             row = begin + np.uint64(number[at + r])
             for j in range(width):
-                sums[target + j, r] += leaf[row, j]
-
-
-@scalar
-def add_four_leaves(leaf, begin0, begin1, begin2, begin3, number, at0, at1, at2, at3, rows, sums, target):
-    """As `add_leaf` for four trees, in their order."""
-    for r in range(rows):
-        total = sums[target, r]
-        total += leaf[begin0 + np.uint64(number[at0 + r]), 0]
-        total += leaf[begin1 + np.uint64(number[at1 + r]), 0]
-        total += leaf[begin2 + np.uint64(number[at2 + r]), 0]
-        total += leaf[begin3 + np.uint64(number[at3 + r]), 0]
-        sums[target, r] = total
+                sums[target + j, first + r] += leaf[row, j]
 
 
 @scalar
@@ -231,37 +120,13 @@ def _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums
             at2, at3 = slots_at + np.uint64(tree[t2, 4]), slots_at + np.uint64(tree[t3, 4])
             most = max(b1 - b0, b2 - b1, b3 - b2, np.uint64(tree[t4, 2]) - b3)
             target = np.uint64(tree[t, 3])
-            if most <= most_in_registers(leaf):
-                begin = target * np.uint64(BLOCK)
-                add_four_in_registers(leaf, b0, b1, b2, b3, most, slots, at0, at1, at2, at3, rows, sums, begin)
-            else:
-                add_four_leaves(leaf, b0, b1, b2, b3, slots, at0, at1, at2, at3, rows, sums, target)
+            begin = target * np.uint64(BLOCK)
+            add_four(leaf, b0, b1, b2, b3, most, slots, at0, at1, at2, at3, rows, sums, begin)
         else:
             for q in range(t, t + together):
                 at = slots_at + np.uint64(tree[q, 4])
-                add_leaf(leaf, np.uint64(tree[q, 2]), slots, at, rows, sums, np.uint64(tree[q, 3]))
+                add_leaf(leaf, np.uint64(tree[q, 2]), slots, at, rows, sums, np.uint64(tree[q, 3]), np.uint64(0))
         t += together
-
-
-@scalar
-def row_codes(x, i, group, cuts, plane, sets, answer, codes, codes_at):
-    """Codes of row i, side by side: as `encode`, without loops over rows."""
-    one = np.uint64(1)
-    for g in range(np.uint64(group.shape[0] - 1)):
-        value = x[i, np.uint64(group[g, 0])]
-        for p in range(np.uint64(group[g, 3]), np.uint64(group[g + one, 3])):
-            prefetch(codes, codes_at + p)  # so that no vectors are made for a loop that seldom goes round twice
-            rank = np.int32(-1)
-            if value == value and not (group[g, 1] and -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD):
-                rank = np.int32(_rank(cuts, group, g, value))
-            code = min(max(np.int32(rank - plane[p, 0]), np.int32(0)), np.int32(LAST_CODE))
-            codes[codes_at + p] = np.uint8(plane[p, 1] if rank < 0 else code)
-    for h in range(np.uint64(sets.shape[0] - 1)):
-        n_categories, begin = sets[h, 1], np.uint64(sets[h, 3])
-        asked = np.uint64(category_code(x[i, np.uint64(sets[h, 0])], n_categories))
-        for p in range(np.uint64(sets[h, 2]), np.uint64(sets[h + one, 2])):
-            codes[codes_at + p] = answer[begin + asked]
-            begin += np.uint64(n_categories + OUTSIDE + 1)
 
 
 @scalar
@@ -339,39 +204,21 @@ def _add_alone(tree, leaf, step, step_leaf, codes, codes_at, reached, sums, r):
 
 @apart
 def _add_together(
-    x, top, rows, group, cuts, plane, sets, answer, tree, tile, op, leaf, rank, codes, codes_at, slots, sums
+    x, top, rows, group, cuts, plane, sets, answer, tree, tile, op, leaf, rank, columns, codes, codes_at, slots, sums
 ):
     """Add the leaves that a block of rows reaches in all trees."""
     slots_at = skip_to_line(slots)
     for r in range(np.uint64(BLOCK)):
         slots[slots_at + r] = 0
-    encode(x, top, rows, group, cuts, plane, sets, answer, rank, codes, codes_at)
+    encode(x, top, rows, group, cuts, plane, sets, answer, rank, columns, codes, codes_at)
     _evaluate(tree, tile, op, leaf, rows, codes, codes_at, slots, slots_at, sums)
 
 
 @kernel
 def forest_quantized(
-    x,
-    group,
-    cuts,
-    plane,
-    sets,
-    answer,
-    tree,
-    tile,
-    op,
-    leaf,
-    step,
-    step_leaf,
-    base,
-    few,
-    rank,
-    codes,
-    slots,
-    sums,
-    reached,
-    out,
-):
+    x, group, cuts, plane, sets, answer, tree, tile, op, leaf, step, step_leaf, base, few, rank, columns, codes, slots,
+    sums, reached, out,
+):  # fmt: skip
     """out[i, target of t + j] = base + sum over trees t of leaf[leaf of row i in t, j], in tree order for each output.
 
     As `tree.forest`, over what `quantize_forest` and the operator made; a block of at most `few` rows walks.
@@ -397,8 +244,9 @@ def forest_quantized(
                 _add_alone(tree, leaf, step, step_leaf, codes, codes_at, reached, sums, r)
         else:
             _add_together(
-                x, top, rows, group, cuts, plane, sets, answer, tree, tile, op, leaf, rank, codes, codes_at, slots, sums
-            )
+                x, top, rows, group, cuts, plane, sets, answer, tree, tile, op, leaf, rank, columns, codes, codes_at,
+                slots, sums,
+            )  # fmt: skip
         for r in range(rows):
             for j in range(np.uint64(base.shape[0])):
                 out[top + r, j] = sums[j, r]

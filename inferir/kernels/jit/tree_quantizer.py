@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from inferir.kernels.jit._codes import FRACTION, NAN, NEGATIVE_ZERO, OUTSIDE, ZERO
 from inferir.kernels.jit._compile import kernel, scalar
 from inferir.kernels.jit.tree import ZERO_THRESHOLD, next_node
-from inferir.kernels.jit.tree_quantized import FRACTION, NAN, NEGATIVE_ZERO, OUTSIDE, WALKED_TREES, ZERO
+from inferir.kernels.jit.tree_quantized import WALKED_TREES
 
 #: Slots: 0 holds zeros, 1 to 4 the results of a pass, then those for ops, then one for each tile of a tree.
 _FIRST_FREE, _N_FREE, _FIRST_TILE = 5, 16, 21
@@ -179,26 +180,9 @@ def _schedule(root, result, left_child, word, n_leaves, height, need, slot, wait
 
 @kernel
 def quantize_forest(
-    left_child,
-    word,
-    tree_root,
-    tree_target,
-    n_leaves,
-    height,
-    need,
-    place,
-    below,
-    number,
-    first_leaf,
-    waiting,
-    tree,
-    tile,
-    op,
-    leaf_row,
-    step,
-    step_leaf,
-    out,
-):
+    left_child, word, tree_root, tree_target, n_leaves, height, need, place, below, number, first_leaf, waiting, tree,
+    tile, op, leaf_row, step, step_leaf, out,
+):  # fmt: skip
     """Fill `tree` to `step_leaf`, of which leaf_row[i] is the row of `leaf_value` that row i of `leaf` is to be.
 
     Neighbours of the same target share a pass, if there are four. word[i] is plane << 8 | rank of node i. The last row
@@ -238,20 +222,9 @@ def quantize_forest(
             result = np.int32(1 + i) if left_child[root] >= 0 else np.int32(0)
             tree[q, 0], tree[q, 1], tree[q, 4], tree[q, 5] = n_tiles, n_ops, result << 8, together
             n_tiles, n_ops = _schedule(
-                np.int32(root),
-                result,
-                left_child,
-                word,
-                n_leaves,
-                height,
-                need,
-                below,
-                waiting,
-                tile,
-                n_tiles,
-                op,
+                np.int32(root), result, left_child, word, n_leaves, height, need, below, waiting, tile, n_tiles, op,
                 n_ops,
-            )
+            )  # fmt: skip
         t += together
     for i in range(8):
         tree[np.uint64(n_trees), np.uint64(i)] = 0

@@ -35,6 +35,7 @@ def forest_packed(
     lane: Integers,
     reached: Integers,
     rank: Integers,
+    columns: Floats,
     codes: Integers,
     slots: Integers,
     sums: Floats,

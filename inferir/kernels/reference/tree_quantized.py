@@ -59,6 +59,7 @@ def forest_quantized(
     base: Floats,
     few: int,
     rank: Integers,
+    columns: Floats,
     codes: Integers,
     slots: Integers,
     sums: Floats,

@@ -23,6 +23,7 @@ def oblivious_quantized(
     scale: float,
     few: int,
     rank: Integers,
+    columns: Floats,
     codes: Integers,
     numbers: Integers,
     sums: Floats,
