@@ -93,7 +93,7 @@ def constants(module: ModuleType) -> dict[str, Any]:
     return {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "_codes"])
 def test_constants_agree(family: str) -> None:
     """Each backend states them for itself."""
     jit, reference = (constants(module(backend, family)) for backend in ("jit", "reference"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from inferir.kernels.reference._codes import codes_of
 from inferir.kernels.reference._types import Floats, Integers
-from inferir.kernels.reference.tree_quantized import codes_of
 
 
 def oblivious_quantized(
