@@ -29,12 +29,12 @@ def _nearest() -> Given:
     return {
         "points": points, "center": center, "reach": reach, "packed": scored, "metric": 0, "p": 2.0,
         "step": by_bytes.step, "residual": by_bytes.residual, "offsets": by_bytes.offsets,
-        "byte_points": by_bytes.points,
+        "byte_points": by_bytes.points, "cell_offsets": by_bytes.cell_offsets, "cell_points": by_bytes.cell_points,
     }  # fmt: skip
 
 
-#: Bytes of a row, and cells of 64 points.
-_BYTES = {"z": -(-COLUMNS // 4) * 4, "c": -(-_POINTS // 256) * 4}
+#: Bytes of a row, cells of 64 points, and candidates.
+_BYTES = {"z": -(-COLUMNS // 16) * 16, "c": -(-_POINTS // 256) * 4, "r": 72 + -(-_POINTS // 256)}
 
 
 def _closest() -> Given:

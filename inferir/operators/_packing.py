@@ -19,6 +19,9 @@ LINE_NBYTES = 64
 #: Groups of points that are looked at together by scores of bytes, and points of a group (`kernels/jit/_bytes.py`).
 _BYTE_GROUPS, _BYTE_LANES = 16, 16
 
+#: Groups of a cell, of which the kernel knows the least scores.
+_BYTE_CELL = 4
+
 #: Where scores of bytes are made: from so many points on, up to so many columns, for so many neighbours.
 _LEAST_POINTS, _MOST_COLUMNS, _MOST_NEIGHBORS = 1024, 1 << 14, 16
 
@@ -74,17 +77,23 @@ def scores(points: Array) -> tuple[Array, float, Array]:
 
 
 class ByteScores(NamedTuple):
-    """Points about their center in whole steps, as bytes; `residual` is how far the farthest is from its point."""
+    """Points about their center in whole steps, as bytes; `residual` is how far the farthest is from its point.
+
+    The fields behind `points` are the same, with the points of a lane of four groups, a cell, side by side.
+    """
 
     step: float
     residual: float
     offsets: Array
     points: Array
+    cell_offsets: Array
+    cell_points: Array
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        """Bytes of a row, and cells."""
-        return 4 * self.points.shape[1], len(self.offsets) // 4
+    def sizes(self) -> dict[str, int]:
+        """Dimensions of scratch: bytes of a row, cells, and candidates, of which a few more are written than asked."""
+        n_cells = len(self.cell_points)
+        return {"codes": self.cell_points.shape[2] // 4, "cells": n_cells, "candidates": 72 + n_cells // 4}
 
 
 def byte_scores(points: Array, center: Array, k: int) -> ByteScores:
@@ -112,7 +121,19 @@ def as_bytes(points: Array, center: Array) -> ByteScores:
     offsets = np.full(groups * _BYTE_LANES, 1 << 30, np.int32)
     offsets[:n] = np.square(whole).sum(axis=1) // 2 + 128 * whole.sum(axis=1)
     lanes = codes.reshape(groups, _BYTE_LANES, fours, 4).transpose(0, 2, 1, 3).reshape(groups, fours, LINE_NBYTES)
-    return ByteScores(step, residual, offsets.reshape(groups, _BYTE_LANES), aligned(lanes.view(np.uint8)))
+    offsets = aligned(offsets.reshape(groups, _BYTE_LANES))
+    return ByteScores(step, residual, offsets, aligned(lanes.view(np.uint8)), *_by_cell(codes, offsets))
+
+
+def _by_cell(codes: Array, offsets: Array) -> tuple[Array, Array]:
+    """Offsets (cells, lanes, points) and bytes (cells, lanes, blocks of four, four, points and columns)."""
+    cells, columns = len(offsets) // _BYTE_CELL, codes.shape[1]
+    fours = -(-columns // 16) * 4
+    whole = np.zeros((len(codes), fours * 4), np.int8)
+    whole[:, :columns] = codes
+    lanes = whole.reshape(cells, _BYTE_CELL, _BYTE_LANES, fours, 4).transpose(0, 2, 3, 1, 4)
+    of_cell = offsets.reshape(cells, _BYTE_CELL, _BYTE_LANES).transpose(0, 2, 1)
+    return aligned(of_cell), aligned(lanes.reshape(cells, _BYTE_LANES, fours * 16).view(np.uint8))
 
 
 def _tells_apart(made: ByteScores, n: int, k: int) -> bool:

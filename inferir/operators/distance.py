@@ -32,12 +32,13 @@ def nearest(b: Binder, x: Value, points: Array, metric: int, p: float, k: int, i
     screened = points if METRICS[metric] == "euclidean" else points[:0]
     center, reach, screen = scores(screened)
     by_bytes = byte_scores(screened, center, k)
-    codes, cells = by_bytes.sizes
+    codes, cells, candidates = by_bytes.sizes.values()
     narrow, square, limit = b.scratch("f32", BLOCK, x.width + 1), b.scratch("f64", BLOCK), b.scratch("f32", BLOCK)
     index, distance = b.scratch("i64", ROWS, k), b.scratch("f64", ROWS, k)
     b.step(
         "nearest", x, points, metric, p, center, reach, screen, *by_bytes, narrow, square, limit,
-        b.scratch("f32", *TOTALS), b.scratch("u8", 8, codes), b.scratch("f64", 8, 2), b.scratch("i32", 8, cells, 16),
+        b.scratch("f32", *TOTALS), b.scratch("u8", 12, codes), b.scratch("f64", 12, 3), b.scratch("i32", 12, cells, 16),
+        b.scratch("i64", 2, candidates), b.scratch("i64", 12, candidates), b.scratch("f64", 2, candidates),
         index, distance, into=into,
     )  # fmt: skip
     return index, distance

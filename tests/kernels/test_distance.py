@@ -39,8 +39,9 @@ def stored(
     given = {"points": points, "metric": METRICS.index(metric), "p": p, "center": center, "reach": reach}
     given |= {"packed": scored, "step": by_bytes.step, "residual": by_bytes.residual}
     given |= {"offsets": by_bytes.offsets, "byte_points": by_bytes.points}
-    codes, cells = by_bytes.sizes
-    return given, {"b": min(256, max(1, n)), "z": codes, "c": cells}
+    given |= {"cell_offsets": by_bytes.cell_offsets, "cell_points": by_bytes.cell_points}
+    codes, cells, candidates = by_bytes.sizes.values()
+    return given, {"b": min(256, max(1, n)), "z": codes, "c": cells, "r": candidates}
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -170,15 +171,70 @@ def test_bytes_change_nothing(kind: str, columns: int) -> None:
     x[-10:] += 1e9
     for k in (1, 5, 16, 40):
         given, sizes = stored(points, "euclidean", n=len(x))
-        plain, _ = stored(points, "euclidean", n=len(x), by_bytes_too=False)
+        plain, none = stored(points, "euclidean", n=len(x), by_bytes_too=False)
         assert len(given["byte_points"])
         assert not len(plain["byte_points"])
         for backend in COMPILED:
             found = call(backend, "nearest", given | {"x": x}, sizes | {"k": k})
-            right = call(backend, "nearest", plain | {"x": x}, {"b": sizes["b"], "z": 4, "c": 0, "k": k})
+            right = call(backend, "nearest", plain | {"x": x}, none | {"k": k})
             for name in ("index", "out"):
                 assert same_bits(found[name], right[name]), (kind, backend, k)
             assert (np.diff(found["out"], axis=1) >= 0).all()
+
+
+def nearest_without_bytes(backend: str, points: Array, x: Array, k: int) -> dict[str, Array]:
+    given, sizes = stored(points, "euclidean", n=len(x), by_bytes_too=False)
+    return call(backend, "nearest", given | {"x": x}, sizes | {"k": k})
+
+
+def one_row_of_each_kind(random: np.random.Generator, points: Array) -> Array:
+    """Rows among the points, equal to one, beside them, far and farther, and with what is no number."""
+    x = random.normal(size=(40, points.shape[1]))
+    x[1], x[3], x[7] = points[5], points[700], points[5] + 1e-9
+    x[8, 0], x[9], x[10], x[11, -1] = 30.0, 1e3, 1e30, 1e200
+    x[13, 0], x[17, -1], x[19] = np.nan, np.inf, -np.inf
+    return x
+
+
+@pytest.mark.parametrize("columns", [1, 3, 16, 33])
+def test_rows_alone_and_in_batches_by_bytes(columns: int) -> None:
+    """Wherever a row stands in a batch, and whoever stands beside it, it gets the bits that it gets without bytes."""
+    random = np.random.default_rng(columns)
+    points = random.normal(size=(1500, columns))
+    points[600:620] = points[5]  # more equals than neighbours
+    x = one_row_of_each_kind(random, points)
+    given, sizes = stored(points, "euclidean", n=len(x))
+    for backend in COMPILED:
+        right = nearest_without_bytes(backend, points, x, 5)
+        for batch in (1, 2, 3, 5, 6, 7, 12, 13, 40):
+            for first in range(0, len(x), batch):
+                rows = slice(first, first + batch)
+                found = call(backend, "nearest", given | {"x": x[rows]}, sizes | {"k": 5})
+                for name in ("index", "out"):
+                    assert same_bits(found[name], right[name][rows]), (backend, batch, first)
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 64, 65, 1030])
+def test_few_points_and_all_of_them(n: int) -> None:
+    random = np.random.default_rng(n)
+    points, x = random.normal(size=(n, 5)), random.normal(size=(15, 5))
+    given, sizes = stored(points, "euclidean", n=len(x))
+    for k in sorted({1, min(n, 3), n}):
+        for backend in COMPILED:
+            found = call(backend, "nearest", given | {"x": x}, sizes | {"k": k})
+            right = nearest_without_bytes(backend, points, x, k)
+            for name in ("index", "out"):
+                assert same_bits(found[name], right[name]), (backend, k)
+
+
+def test_clouds_of_no_width_by_bytes() -> None:
+    """Three places for all points but one: everything ties."""
+    points = np.eye(3, 6)[np.arange(1100) % 3]
+    points[-1] = 0.5
+    x = np.vstack([points[:4], points[-2:], np.full((1, 6), 7.0)])
+    given, sizes = stored(points, "euclidean", n=len(x))
+    for k in (1, 4, 400):
+        check("nearest", given | {"x": x}, sizes | {"k": k})
 
 
 def test_bytes_are_made_where_they_tell_points_apart() -> None:
@@ -198,13 +254,15 @@ def test_bytes_are_made_where_they_tell_points_apart() -> None:
 def test_points_as_bytes(data: Any) -> None:
     points = data.draw(matrices(rows=data.draw(st.integers(1, 40)), columns=(1, 9), finite=True, limit=1e50))
     center = points.mean(axis=0)
-    step, residual, offsets, lanes = made = as_bytes(points, center)
+    made = as_bytes(points, center)
+    step, residual, offsets, lanes = made.step, made.residual, made.offsets, made.points
     if not len(lanes):
         assert np.abs(points - center).max() <= 1e-100
         return
-    codes, cells = made.sizes
-    assert (codes, cells) == (4 * lanes.shape[1], len(lanes) / 4)
-    whole = -lanes.view(np.int8).reshape(len(lanes), -1, 16, 4).transpose(0, 2, 1, 3).reshape(-1, codes).astype(float)
+    codes, cells, _ = made.sizes.values()
+    assert (codes, cells) == (-(-points.shape[1] // 16) * 16, len(lanes) / 4)
+    stored = -lanes.view(np.int8).reshape(len(lanes), -1, 16, 4).transpose(0, 2, 1, 3).reshape(16 * len(lanes), -1)
+    whole = stored.astype(float)
     away = np.sqrt(np.sum((whole[: len(points), : points.shape[1]] * step - (points - center)) ** 2, axis=1))
     assert (away <= residual * (1 + 1e-12)).all()
     assert residual <= 0.5 * step * np.sqrt(points.shape[1]) * (1 + 1e-6)
@@ -212,6 +270,11 @@ def test_points_as_bytes(data: Any) -> None:
     halves = np.floor(np.square(whole).sum(axis=1) / 2) + 128 * whole.sum(axis=1)
     np.testing.assert_array_equal(offsets.reshape(-1)[: len(points)], halves[: len(points)])
     assert (offsets.reshape(-1)[len(points) :] == 1 << 30).all()
+    by_cell = made.cell_points.view(np.int8).reshape(cells, 16, codes // 4, 4, 4).transpose(0, 3, 1, 2, 4)
+    again = -by_cell.reshape(16 * len(lanes), codes)
+    np.testing.assert_array_equal(again[:, : stored.shape[1]], stored)
+    assert (again[:, stored.shape[1] :] == 0).all()
+    np.testing.assert_array_equal(made.cell_offsets.transpose(0, 2, 1).reshape(offsets.shape), offsets)
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -42,7 +42,8 @@ SCRATCH = (
     *("position", "columns", "order", "similarity", "pairwise", "matrix", "step"),
     *("size", "below", "values", "lane", "reached", "owner", "count"),
     *("totals", "sums", "centered", "narrow", "square", "limit", "least", "second", "turned", "slack"),
-    *("lengths", "cells", "products", "decision"),
+    *("lengths", "cells", "found", "candidates", "reduced"),
+    *("half", "within", "products", "undecided", "decision"),
     *("rank", "codes", "slots", "numbers", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules
     *("left", "gain", "agrees", "bent", "carried", "expected", "contribution"),

@@ -17,7 +17,6 @@ others as well, and asks (`has_byte_products`).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,12 +32,15 @@ __all__ = [
     "CELL",
     "CELLS",
     "LANES",
-    "cells_of_eight",
+    "RANKED",
+    "ROWS",
     "cells_of_one",
+    "cells_of_six",
     "has_byte_products",
     "kth_least",
     "near_cells",
     "near_points",
+    "rank",
 ]
 
 #: Groups of points that share a cell, and cells that are looked at together.
@@ -47,8 +49,15 @@ CELL, CELLS = 4, 4
 #: Points of a group.
 LANES = 16
 
+#: Rows whose products with the points of a cell are summed at the same time: 24 vectors of sums. Eight rows by two
+#: groups have sixteen, and take a tenth longer.
+ROWS = 6
+
+#: Doubles that are compared at once.
+RANKED = 8
+
 #: Turns of the loop over columns that are written out.
-_UNROLLED = 4
+_UNROLLED = 2
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _SCORES = ir.VectorType(_I32, LANES)
@@ -138,57 +147,84 @@ def _less(b: Any, one: Any, other: Any) -> Any:
     return b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.smin.v16i32"), [one, other])
 
 
-def _cells(n_rows: int, n_groups: int) -> Any:
+def _cells(n_rows: int) -> Any:
     def body(
-        b: Any, codes: Any, at: Any, points: Any, offset: Any, fours: Any, cells: Any, count: Any, to: Any
+        b: Any,
+        codes: Any,
+        at: Any,
+        width: Any,
+        points: Any,
+        offset: Any,
+        fours: Any,
+        cells: Any,
+        count: Any,
+        begin: Any,
+        end: Any,
     ) -> None:
-        width = b.mul(fours, _number(4))
         rows = [b.gep(codes, [b.mul(b.add(at, _number(r)), width)]) for r in range(n_rows)]
 
         def cell(number: Any, _: list[Any]) -> list[Any]:
-            def groups(group: Any, least: list[Any]) -> list[Any]:
-                first = b.add(b.mul(number, _number(CELL)), group)
-                of = [b.add(first, _number(q)) for q in range(n_groups)]
-                scores = _scores(b, rows, points, offset, of, fours)
-                later = []
-                for r, value in enumerate(least):
-                    of_row = scores[r * n_groups : (r + 1) * n_groups]
-                    later.append(functools.reduce(functools.partial(_less, b), of_row, value))
-                return later
-
-            least = loop(b, _number(0), _number(CELL), n_groups, groups, [_each(_MOST)] * n_rows)[1]
-            for r, value in enumerate(least):
-                place = b.mul(b.add(b.mul(b.add(to, _number(r)), count), number), _number(LANES))
-                b.store(value, _vector(b, b.gep(cells, [place])), align=4)
+            groups = [b.add(b.mul(number, _number(CELL)), _number(q)) for q in range(CELL)]
+            scores = _scores(b, rows, points, offset, groups, fours)
+            for r in range(n_rows):
+                one, two, three, four = scores[r * CELL : (r + 1) * CELL]
+                place = b.mul(b.add(b.mul(b.add(at, _number(r)), count), number), _number(LANES))
+                least = _less(b, _less(b, one, two), _less(b, three, four))
+                b.store(least, _vector(b, b.gep(cells, [place])), align=4)
             return []
 
-        loop(b, _number(0), count, 1, cell, [])
+        loop(b, begin, end, 1, cell, [])
 
-    def cells_of(codes, at, points, offset, fours, cells, count, to):
-        for r in range(n_rows):
-            scores = _all_scores(codes, int(at) + r, points, offset)
-            cells[int(to) + r] = scores.reshape(-1, CELL, LANES).min(axis=1)
+    def cells_of(codes, at, width, points, offset, fours, cells, count, begin, end):
+        for r in range(int(at), int(at) + n_rows):
+            scores = _all_scores(codes, r, points, offset).reshape(-1, CELL, LANES)
+            cells[r, int(begin) : int(end)] = scores[int(begin) : int(end)].min(axis=1)
 
-    lower = _outlined(f"inferir_cells_of_{n_rows}", (0, 2, 3, 5), None, body)
+    lower = _outlined(f"inferir_cells_of_{n_rows}", (0, 3, 4, 6), None, body)
     return instruction(lambda *_: numba.void, lower)(cells_of)
 
 
 def _all_scores(codes, at, points, offset):
     lanes = points.view(np.int8).reshape(len(points), -1, LANES, 4).astype(np.int64)
-    row = codes[at].astype(np.int64).reshape(-1, 1, 4)
+    row = codes[at, : 4 * lanes.shape[1]].astype(np.int64).reshape(-1, 1, 4)
     return (lanes * row).sum(axis=(1, 3)) + offset
 
 
-cells_of_eight = _cells(8, 2)
-"""cells[to + r] = the `count` cells of 16 lanes of row at + r, for r < 8; `fours` is the number of columns over 4."""
-cells_of_one = _cells(1, CELL)
-"""The same for a row alone."""
+cells_of_six = _cells(ROWS)
+"""cells[r] = the `count` cells of 16 lanes of row r, for at <= r < at + 6, whose `width` bytes are codes[r]; `fours` is
+the number of columns over 4."""
+cells_of_one = _cells(1)
+"""The same for row `at` alone."""
 
 
-def _near_points(b: Any, codes: Any, at: Any, points: Any, offset: Any, fours: Any, group: Any, limit: Any) -> Any:
-    row = b.gep(codes, [b.mul(at, b.mul(fours, _number(4)))])
-    groups = [b.add(group, _number(q)) for q in range(CELL)]
-    return _at_most(b, _scores(b, [row], points, offset, groups, fours), limit)
+def _near_points(b: Any, codes: Any, at: Any, width: Any, points: Any, offset: Any, lane: Any, limit: Any) -> Any:
+    row, blocks = b.gep(codes, [b.mul(at, width)]), b.lshr(width, _number(4))
+    four_words = ir.VectorType(_I32, CELL)
+    to_all = ir.Constant(_SCORES, [word for word in range(4) for _ in range(CELL)])
+
+    def add(block: Any, sums: list[Any]) -> list[Any]:
+        words = b.load(b.bitcast(b.gep(row, [b.mul(block, _number(16))]), four_words.as_pointer()), align=1)
+        place = b.gep(points, [b.mul(b.add(b.mul(lane, blocks), block), _number(LINE))])
+        return [_add_products(b, sums[0], b.shuffle_vector(words, words, to_all), b.load(_vector(b, place), align=1))]
+
+    total = loop(b, _number(0), blocks, 1, add, [_each(0)])[1][0]
+    for half in (8, 4):
+        low, high = (ir.Constant(ir.VectorType(_I32, half), list(range(k, k + half))) for k in (0, half))
+        total = b.add(b.shuffle_vector(total, total, low), b.shuffle_vector(total, total, high))
+    start = b.bitcast(b.gep(offset, [b.mul(lane, _number(CELL))]), four_words.as_pointer())
+    score = b.add(total, b.load(start, align=4))
+    near = b.icmp_signed("<=", score, spread(b, b.trunc(limit, _I32), four_words))
+    return b.zext(b.bitcast(near, ir.IntType(CELL)), _I64)
+
+
+@instruction(lambda *_: numba.uint64, _outlined("inferir_near_points", (0, 3, 4), _I64, _near_points))
+def near_points(codes, at, width, points, offset, lane, limit):
+    """Bits of those of a cell's four points in a lane, the cells' lanes counted through, whose scores are at most
+    `limit` for row `at`. Points are `points[cell, lane, block, four, point, column]`, `offset[cell, lane, point]`."""
+    lanes = points.view(np.int8).reshape(-1, points.shape[2] // LINE, 4, CELL, 4)[int(lane)].astype(np.int64)
+    row = codes[int(at)].astype(np.int64).reshape(-1, 4, 1, 4)
+    scores = (lanes * row).sum(axis=(0, 1, 3)) + offset.reshape(-1, CELL)[int(lane)]
+    return np.uint64(sum(1 << point for point in np.flatnonzero(scores <= limit).tolist()))
 
 
 def _at_most(b: Any, scores: list[Any], limit: Any) -> Any:
@@ -197,13 +233,6 @@ def _at_most(b: Any, scores: list[Any], limit: Any) -> Any:
         low = b.bitcast(b.icmp_signed("<=", score, most), ir.IntType(LANES))
         found = b.or_(found, b.shl(b.zext(low, _I64), _number(q * LANES)))
     return found
-
-
-@instruction(lambda *_: numba.uint64, _outlined("inferir_near_points", (0, 2, 3), _I64, _near_points))
-def near_points(codes, at, points, offset, fours, group, limit):
-    """Bits of those of the 64 points of a cell, from `group` on, whose scores are at most `limit` for row `at`."""
-    scores = _all_scores(codes, int(at), points, offset)[int(group) : int(group) + CELL]
-    return np.uint64(sum(1 << lane for lane in np.flatnonzero(scores.reshape(-1) <= limit).tolist()))
 
 
 def _cell_vectors(b: Any, address: Any, cells: Any, count: Any, row: Any, number: Any) -> list[Any]:
@@ -263,3 +292,27 @@ def _has_byte_products(b: Any, address: Any) -> Any:
 def has_byte_products():
     """Whether this CPU has the instruction: a constant but in the libraries that may run on both (`aot/targets.py`)."""
     return np.uint64(1)
+
+
+def _rank(b: Any, address: Any, values: Any, labels: Any, first: Any, count: Any, value: Any, label: Any) -> Any:
+    doubles, whole = ir.VectorType(ir.DoubleType(), RANKED), ir.VectorType(_I64, RANKED)
+    its_value, its_label = spread(b, value, doubles), spread(b, label, whole)
+
+    def add(at: Any, found: list[Any]) -> list[Any]:
+        of_values = b.load(b.bitcast(address(0, at), doubles.as_pointer()), align=8)
+        of_labels = b.load(b.bitcast(address(1, b.add(first, at)), whole.as_pointer()), align=8)
+        tied = b.and_(b.fcmp_ordered("==", of_values, its_value), b.icmp_signed("<", of_labels, its_label))
+        before = b.bitcast(b.or_(b.fcmp_ordered("<", of_values, its_value), tied), ir.IntType(RANKED))
+        return [b.add(found[0], b.zext(b.ctpop(before), _I64))]
+
+    return loop(b, _number(0), count, RANKED, add, [_number(0)])[1][0]
+
+
+@instruction(lambda *_: numba.uint64, _rank)
+def rank(values, labels, first, count, value, label):
+    """How many of `count` doubles, rounded up to eights, are below `value`, or equal to it and their label, those from
+    position `first` on, is below `label`: its position when they are sorted."""
+    end = -(-int(count) // RANKED) * RANKED
+    of_labels = labels.reshape(-1)[int(first) : int(first) + end].tolist()
+    pairs = zip(values.reshape(-1)[:end].tolist(), of_labels, strict=True)
+    return np.uint64(sum(pair < (value, label) for pair in pairs))

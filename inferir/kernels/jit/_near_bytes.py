@@ -1,4 +1,9 @@
-"""The k nearest points by scores of bytes (`_bytes.py`), which leave out nearly all points for sure."""
+"""The k nearest points by scores of bytes (`_bytes.py`), which leave out nearly all points for sure.
+
+For a few rows at a time: all cells, then for each row a limit that the k nearest points' scores do not exceed, the
+points whose scores do not, and their distances. What is found is written down without asking whether to, and what is
+written is counted: a branch that nobody can foresee costs as much as ten points.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +13,19 @@ from inferir.kernels.jit._bytes import (
     CELL,
     CELLS,
     LANES,
-    cells_of_eight,
+    RANKED,
+    ROWS,
     cells_of_one,
+    cells_of_six,
     kth_least,
     near_cells,
     near_points,
+    rank,
 )
-from inferir.kernels.jit._compile import scalar
+from inferir.kernels.jit._compile import scalar, scalar_reassociated
 from inferir.kernels.jit._metrics import measured
 from inferir.kernels.jit._near_scores import nearest_by_scores
-from inferir.kernels.jit._neighbors import heap_push
-from inferir.kernels.jit._tiles import TILE_ROWS
+from inferir.kernels.jit._simd import LINE, prefetch
 from inferir.kernels.jit._totals import lowest_bit
 
 __all__ = ["nearest_by_bytes"]
@@ -26,21 +33,36 @@ __all__ = ["nearest_by_bytes"]
 #: A score of bytes that no point has: beyond it a limit is none.
 UNKNOWN = 1 << 29
 
+#: Rows that are scored against a part of the points before the next one, and bytes of the part: half of a small
+#: first-level cache.
+BLOCK_ROWS, PART_NBYTES = 12, 1 << 14
+
+#: Doubles of a cache line, and of a point that are asked for before it is measured: the CPU goes on by itself.
+LINE_DOUBLES, AHEAD_DOUBLES = 8, 64
+
+
+@scalar_reassociated
+def rounding(x, i, center, step, codes, r, lengths):
+    """Row r's square in steps, and how far its steps are from the row, at most."""
+    residual, length = 0.0, 0.0
+    for f in range(np.uint64(x.shape[1])):
+        steps = np.float64(codes[r, f]) - 128.0
+        rest = (x[i, f] - center[f]) - steps * step
+        residual += rest * rest
+        length += steps * steps
+    lengths[r, 0], lengths[r, 1] = length, np.sqrt(residual) * (1.0 + 1e-10) + 1e-6 * step
+
 
 @scalar
 def row_to_bytes(x, i, center, step, codes, r, lengths):
-    """Row i about the center in whole steps, as bytes; their square, and how far that is from the row."""
-    residual, length = 0.0, 0.0
+    """Row i about the center in whole steps, as bytes."""
+    each = 1.0 / step
     for f in range(np.uint64(x.shape[1])):
-        value = x[i, f] - center[f]
-        steps = np.floor(value / step + 0.5)
+        steps = np.floor((x[i, f] - center[f]) * each + 0.5)
         steps = steps if steps > -127.0 else -127.0
         steps = steps if steps < 127.0 else 127.0
-        rest = value - steps * step
-        residual += rest * rest
-        length += steps * steps
-        codes[r, f] = np.uint8(np.int64(steps) + 128)
-    lengths[r, 0], lengths[r, 1] = length, np.sqrt(residual) * (1.0 + 1e-10) + 1e-6 * step
+        codes[r, f] = np.uint8(np.int32(steps) + np.int32(128))
+    rounding(x, i, center, step, codes, r, lengths)
 
 
 @scalar
@@ -55,67 +77,97 @@ def farthest_byte_score(distance, slack, step, square):
 
 
 @scalar
-def nearest_of_row(x, i, points, r, codes, fours, square, slack, step, offsets, byte_points, cells, count, index, out):
-    """The k nearest of row i by its cells; whether that can be said: else too many points are near, or tie."""
-    k = np.uint64(out.shape[1])
+def candidates_of_row(
+    points, r, k, codes, square, slack, step, cell_points, cell_offsets, cells, count, found, candidates
+):  # fmt: skip
+    """Points that may be among the k nearest of a row, and that are asked for; how many, or 0 for too many."""
+    width, depth = np.uint64(codes.shape[1]), np.uint64(points.shape[1])
     least = kth_least(cells, count, r, k)
     root = step * np.sqrt(2.0 * least + square + 1.0)
     limit = farthest_byte_score(root + slack, slack, step, square)
     if not limit < UNKNOWN:
-        return False
-    for j in range(k):
-        out[i, j], index[i, j] = np.inf, 0
-    lost, left = np.inf, np.int64(points.shape[0]) // 256 + 64
+        return np.uint64(0)
+    n_found, n_near = np.uint64(0), np.uint64(0)
     for number in range(np.uint64(0), count, np.uint64(CELLS)):
-        found = near_cells(cells, count, r, number, limit)
-        while found:
-            cell = lowest_bit(found) // np.uint64(LANES)
-            found &= ~(np.uint64((1 << LANES) - 1) << (cell * np.uint64(LANES)))
-            group = (number + cell) * np.uint64(CELL)
-            near = near_points(codes, r, byte_points, offsets, fours, group, limit)
-            while near:
-                j = group * np.uint64(LANES) + lowest_bit(near)
-                near &= near - np.uint64(1)
-                left -= 1
-                reduced = measured(x, i, points, j)
-                if reduced < out[i, 0]:
-                    lost = min(lost, out[i, 0])
-                    heap_push(reduced, j, i, out, index)
-                    if out[i, 0] < np.inf:
-                        limit = min(limit, farthest_byte_score(np.sqrt(out[i, 0]), slack, step, square))
-                else:
-                    lost = min(lost, reduced)
-            if left < 0:
-                return False
-    return lost > out[i, 0]
+        lanes = near_cells(cells, count, r, number, limit)
+        found[0, n_found], found[1, n_found] = np.int64(lanes), np.int64(number)
+        n_found += np.uint64(lanes != np.uint64(0))
+    most = np.uint64(candidates.shape[1] - RANKED)
+    for place in range(n_found):
+        lanes, first = np.uint64(found[0, place]), np.uint64(found[1, place]) * np.uint64(LANES)
+        while lanes:
+            lane = first + lowest_bit(lanes)
+            lanes &= lanes - np.uint64(1)
+            near = near_points(codes, r, width, cell_points, cell_offsets, lane, limit)
+            j = (lane // np.uint64(LANES)) * np.uint64(CELL * LANES) + lane % np.uint64(LANES)
+            for _ in range(CELL):
+                candidates[r, n_near] = np.int64(j)
+                n_near += near & np.uint64(1)
+                near >>= np.uint64(1)
+                j += np.uint64(LANES)
+            if n_near > most:
+                return np.uint64(0)
+    for c in range(n_near):
+        for f in range(np.uint64(0), min(depth, np.uint64(AHEAD_DOUBLES)), np.uint64(LINE_DOUBLES)):
+            prefetch(points, np.uint64(candidates[r, c]) * depth + f)
+    return n_near
+
+
+@scalar
+def nearest_of_candidates(x, i, points, r, count, found, candidates, reduced, index, out):
+    """The k nearest of row i among the candidates, in order; whether that can be said: else there is a tie."""
+    k = np.uint64(out.shape[1])
+    for c in range(count):
+        reduced[0, c] = measured(x, i, points, np.uint64(candidates[r, c]))
+    for c in range(count, count + np.uint64(RANKED - 1)):
+        reduced[0, c], candidates[r, c] = np.inf, 0
+    for c in range(count):
+        place = rank(reduced, candidates, r * np.uint64(candidates.shape[1]), count, reduced[0, c], candidates[r, c])
+        reduced[1, place], found[0, place] = reduced[0, c], candidates[r, c]
+    for j in range(k):
+        out[i, j], index[i, j] = reduced[1, j], found[0, j]
+    return count == k or reduced[1, k] > reduced[1, k - np.uint64(1)]
 
 
 @scalar
 def nearest_by_bytes(
-    x, points, center, reach, packed, step, residual, offsets, byte_points, narrow, square, limit, totals, codes,
-    lengths, cells, index, out
+    x, points, center, reach, packed, step, residual, offsets, byte_points, cell_offsets, cell_points, narrow, square,
+    limit, totals, codes, lengths, cells, found, candidates, reduced, index, out
 ):  # fmt: skip
     """As `nearest_by_scores`, by scores of bytes first; rows that those do not tell apart are left to it.
 
-    If there are many of them, so are the rest, untried.
+    If there are many of them, so are the rest, untried. Rows that are so far from the points that their own rounding
+    exceeds that of any point by much are left to it without a score.
     """
     n, count, fours = np.uint64(x.shape[0]), np.uint64(cells.shape[1]), np.uint64(byte_points.shape[1])
+    k, width, zero = np.uint64(out.shape[1]), np.uint64(codes.shape[1]), np.uint64(0)
     credit = 4
-    for tile in range(np.uint64(0), n, np.uint64(TILE_ROWS)):
-        rows = min(np.uint64(TILE_ROWS), n - tile)
+    for tile in range(zero, n, np.uint64(BLOCK_ROWS)):
+        rows, n_close = min(np.uint64(BLOCK_ROWS), n - tile), 0
         for r in range(rows):
             row_to_bytes(x, tile + r, center, step, codes, r, lengths)
-        if rows > np.uint64(2):
-            cells_of_eight(codes, np.uint64(0), byte_points, offsets, fours, cells, count, np.uint64(0))
-        else:
+            n_close += lengths[r, 1] <= 3.0 * residual + step
+        if n_close > 0:
+            part = max(np.uint64(1), np.uint64(PART_NBYTES // (CELL * LINE)) // fours)
+            for begin in range(zero, count, part):
+                end, r = min(count, begin + part), zero
+                while r + np.uint64(2) < rows:
+                    cells_of_six(codes, r, width, byte_points, offsets, fours, cells, count, begin, end)
+                    r += np.uint64(ROWS)
+                while r < rows:
+                    cells_of_one(codes, r, width, byte_points, offsets, fours, cells, count, begin, end)
+                    r += np.uint64(1)
             for r in range(rows):
-                cells_of_one(codes, r, byte_points, offsets, fours, cells, count, r)
-        n_failed, failed = 0, np.uint64(0)
-        for r in range(rows):
-            if not nearest_of_row(
-                x, tile + r, points, r, codes, fours, lengths[r, 0], lengths[r, 1] + residual, step, offsets,
-                byte_points, cells, count, index, out
-            ):  # fmt: skip
+                lengths[r, 2] = candidates_of_row(
+                    points, r, k, codes, lengths[r, 0], lengths[r, 1] + residual, step, cell_points, cell_offsets,
+                    cells, count, found, candidates
+                )  # fmt: skip
+        n_failed, failed = np.int64(0 if n_close > 0 else rows), tile
+        for r in range(rows if n_close > 0 else zero):
+            n_near = np.uint64(lengths[r, 2])
+            if n_near < k or not nearest_of_candidates(
+                x, tile + r, points, r, n_near, found, candidates, reduced, index, out
+            ):
                 n_failed, failed = n_failed + 1, tile + r
         credit = min(credit + 1, 64) if n_failed == 0 else credit - 4
         if n_failed > 0:

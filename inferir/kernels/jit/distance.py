@@ -55,15 +55,15 @@ def distances(x, points, packed, metric, p, totals, out):
 
 @kernel
 def nearest(
-    x, points, metric, p, center, reach, packed, step, residual, offsets, byte_points, narrow, square, limit, totals,
-    codes, lengths, cells, index, out
+    x, points, metric, p, center, reach, packed, step, residual, offsets, byte_points, cell_offsets, cell_points,
+    narrow, square, limit, totals, codes, lengths, cells, found, candidates, reduced, index, out
 ):  # fmt: skip
     """index[i], out[i] = the k nearest of `points` and their distances, from the nearest on; of equals, the first.
 
     For the euclidean metric, scores leave out nearly all points for sure; the rest are measured as they are for any
     metric, so neighbours, ties and distances are the same. `packed` are -points about `center`, in float32, behind half
     of their squares; `reach` is the farthest one's distance from the center. `byte_points` are the same in whole steps,
-    at most `residual` away from them (`_bytes.py`), or none.
+    at most `residual` away from them, and `cell_points` those once more (`_bytes.py`), or none.
     """
     n, m, k = np.uint64(x.shape[0]), np.uint64(points.shape[0]), np.uint64(out.shape[1])
     if metric != EUCLIDEAN:
@@ -74,8 +74,8 @@ def nearest(
                 heap_push(reduced_distance(x, i, points, j, metric, p), j, i, out, index)
     elif byte_points.shape[0] > 0 and has_byte_products():
         nearest_by_bytes(
-            x, points, center, reach, packed, step, residual, offsets, byte_points, narrow, square, limit, totals,
-            codes, lengths, cells, index, out
+            x, points, center, reach, packed, step, residual, offsets, byte_points, cell_offsets, cell_points, narrow,
+            square, limit, totals, codes, lengths, cells, found, candidates, reduced, index, out
         )  # fmt: skip
     else:
         nearest_by_scores(x, np.uint64(0), n, points, center, reach, packed, narrow, square, limit, totals, index, out)

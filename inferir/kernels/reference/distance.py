@@ -73,6 +73,8 @@ def nearest(
     residual: float,
     offsets: Integers,
     byte_points: Integers,
+    cell_offsets: Integers,
+    cell_points: Integers,
     narrow: Floats,
     square: Floats,
     limit: Floats,
@@ -80,6 +82,9 @@ def nearest(
     codes: Integers,
     lengths: Floats,
     cells: Integers,
+    found: Integers,
+    candidates: Integers,
+    reduced: Floats,
     index: Integers,
     out: Floats,
 ) -> None:
@@ -89,10 +94,10 @@ def nearest(
 
     Every point is measured; the arguments between `p` and `index` are for those who first leave some out.
     """
-    reduced = _reduced_distances(x, points, metric, p)
+    distances = _reduced_distances(x, points, metric, p)
     for i in range(x.shape[0]):
         heap = [(np.inf, 0)] * out.shape[1]
-        for j, distance in enumerate(reduced[i].tolist()):
+        for j, distance in enumerate(distances[i].tolist()):
             if distance < heap[0][0]:
                 heap[0] = (distance, j)
                 _sift_down(heap)
