@@ -56,7 +56,7 @@ ROWS = 6
 #: Doubles that are compared at once.
 RANKED = 8
 
-#: Turns of the loop over columns that are written out.
+#: Turns of the loop over columns that are written out: for a row alone twice as many, as it has few sums.
 _UNROLLED = 2
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -120,6 +120,7 @@ def _scores(b: Any, row_places: list[Any], points: Any, offset: Any, groups: lis
     """Scores of each row and group."""
     starts = [b.load(_vector(b, b.gep(offset, [b.mul(g, _number(LANES))])), align=4) for g in groups]
     bases = [b.mul(b.mul(g, fours), _number(LINE)) for g in groups]
+    turns = _UNROLLED if len(row_places) > 1 else 2 * _UNROLLED
 
     def add(four: Any, scores: list[Any]) -> list[Any]:
         at, vectors = b.mul(four, _number(LINE)), []
@@ -133,12 +134,12 @@ def _scores(b: Any, row_places: list[Any], points: Any, offset: Any, groups: lis
         return later
 
     def add_several(four: Any, scores: list[Any]) -> list[Any]:
-        for u in range(_UNROLLED):
+        for u in range(turns):
             scores = add(b.add(four, _number(u)), scores)
         return scores
 
-    whole = b.and_(fours, _number(-_UNROLLED))
-    four, scores = loop(b, _number(0), whole, _UNROLLED, add_several, starts * len(row_places))
+    whole = b.and_(fours, _number(-turns))
+    four, scores = loop(b, _number(0), whole, turns, add_several, starts * len(row_places))
     return loop(b, four, fours, 1, add, scores)[1]
 
 

@@ -37,6 +37,10 @@ UNKNOWN = 1 << 29
 #: first-level cache.
 BLOCK_ROWS, PART_NBYTES = 12, 1 << 14
 
+#: Rows that may be tried at first, how many a row costs that has to be done again, and a block of them. A row is added
+#: for each that was tried; the rest of a batch is left untried where they are used up.
+CREDIT, FAILED, MANY_FAILED = 32, 16, 40
+
 #: Doubles of a cache line, and of a point that are asked for before it is measured: the CPU goes on by itself.
 LINE_DOUBLES, AHEAD_DOUBLES = 8, 64
 
@@ -141,7 +145,7 @@ def nearest_by_bytes(
     """
     n, count, fours = np.uint64(x.shape[0]), np.uint64(cells.shape[1]), np.uint64(byte_points.shape[1])
     k, width, zero = np.uint64(out.shape[1]), np.uint64(codes.shape[1]), np.uint64(0)
-    credit = 4
+    credit = np.int64(CREDIT)
     for tile in range(zero, n, np.uint64(BLOCK_ROWS)):
         rows, n_close = min(np.uint64(BLOCK_ROWS), n - tile), 0
         for r in range(rows):
@@ -169,7 +173,7 @@ def nearest_by_bytes(
                 x, tile + r, points, r, n_near, found, candidates, reduced, index, out
             ):
                 n_failed, failed = n_failed + 1, tile + r
-        credit = min(credit + 1, 64) if n_failed == 0 else credit - 4
+        credit = min(credit + np.int64(rows) - min(FAILED * n_failed, MANY_FAILED), 16 * CREDIT)
         if n_failed > 0:
             first, last = (failed, failed + np.uint64(1)) if n_failed == 1 else (tile, tile + rows)
             last = n if credit < 0 else last
