@@ -148,9 +148,10 @@ _FAMILIES = {
             kind i64, gamma f64, coef0 f64, degree i64, totals f64[8,64], similarity f64[8,m], out f64[n,p]
         svm_vote: x f64[n,p], out f64[n,c]
         svm_vote_rbf: x f64[n,d], support f64[g,d,w], dual_coef f64[1,m], intercept f64[1], class_begin i64[3], \
-            gamma f64, center f64[d], scale f64, reach f64, packed f32[h,e,l], coef f32[h,l], total_size f64, \
-            narrow f32[8,e], square f64[8], products f32[8,64], sums f32[8,32], totals f64[8,64], \
-            similarity f64[8,m], decision f64[1,1], out f64[n,2]
+            gamma f64, center f64[d], scale f64, reach f64, packed f32[h,e,l], coef f32[h,l], \
+            n_positive i64, total_size f64, narrow f32[8,e], half f64[8], within u8[8], products f32[8,64], \
+            sums f32[8,32], waiting i64[8], undecided f64[8,d], totals f64[8,64], similarity f64[8,m], \
+            decision f64[8,1], out f64[n,2]
         svm_ovr: x f64[n,p], out f64[n,c]
         svm_couple: x f64[n,p], prob_a f64[p], prob_b f64[p], pairwise f64[c,c], matrix f64[c,c], step f64[c], \
             out f64[n,c]

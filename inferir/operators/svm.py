@@ -14,18 +14,20 @@ from inferir.operators._packing import LINE_NBYTES, TOTALS, aligned, packed
 KINDS = ("linear", "poly", "rbf", "sigmoid")
 
 
-#: Lanes of the tiles of float32 that are looked at together.
-_NARROW_LANES = 64
+#: Lanes of the tiles of float32 that are looked at together, and of a group.
+_NARROW_LANES, _GROUP_LANES = 64, LINE_NBYTES // 4
 
 
 class RbfScreen(NamedTuple):
-    """Support vectors for decisions in float32, as the kernel `svm_vote_rbf` takes them."""
+    """Support vectors for decisions in float32, as the kernel `svm_vote_rbf` takes them: those whose coefficients are
+    positive first, in `n_positive` groups."""
 
     center: Array
     scale: float
     reach: float
     packed: Array
     coef: Array
+    n_positive: int
     total_size: float
 
 
@@ -39,11 +41,13 @@ def rbf_screen(vectors: Array, coef: Array, gamma: float) -> RbfScreen | None:
         about = (vectors - center) * scale
         squares = np.square(about).sum(axis=1)
         narrow = np.column_stack([-0.5 * squares, about]).astype(np.float32)
-    lanes = -(-len(coef) // _NARROW_LANES) * _NARROW_LANES
-    screened, factors = np.zeros((lanes, narrow.shape[1]), np.float32), np.zeros(lanes, np.float32)
-    screened[: len(coef)], factors[: len(coef)] = narrow, coef
-    by_group = aligned(factors.reshape(-1, LINE_NBYTES // 4))
-    return RbfScreen(center, scale, float(np.sqrt(squares.max())), packed(screened), by_group, total_size)
+    positive, negative = np.flatnonzero(coef > 0), np.flatnonzero(coef < 0)
+    first, second = (-(-len(part) // _NARROW_LANES) * _NARROW_LANES for part in (positive, negative))
+    screened, factors = np.zeros((first + second, narrow.shape[1]), np.float32), np.zeros(first + second, np.float32)
+    for part, begin in ((positive, 0), (negative, first)):
+        screened[begin : begin + len(part)], factors[begin : begin + len(part)] = narrow[part], coef[part]
+    by_group, lanes = aligned(factors.reshape(-1, _GROUP_LANES)), packed(screened)
+    return RbfScreen(center, scale, float(np.sqrt(squares.max())), lanes, by_group, first // _GROUP_LANES, total_size)
 
 
 def svm_decision(b: Binder) -> Value:
@@ -107,7 +111,8 @@ def _rbf_votes(b: Binder, decisions: Value) -> Value | None:
     return b.call(
         "svm_vote_rbf", Value(made.reads[0], rows.number, lanes.shape[1], "f64"), support, dual_coef, intercept,
         class_begin, gamma, *screen, b.scratch("f32", 8, screen.packed.shape[1]), b.scratch("f64", 8),
-        b.scratch("f32", *TOTALS), b.scratch("f32", 8, 32), totals, similarity, b.scratch("f64", 1, 1), width=2,
+        b.scratch("u8", 8), b.scratch("f32", *TOTALS), b.scratch("f32", 8, 32), b.scratch("i64", 8),
+        b.scratch("f64", 8, lanes.shape[1]), totals, similarity, b.scratch("f64", 8, 1), width=2,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from sklearn.metrics import pairwise
 from sklearn.svm import SVC, SVR
 from sklearn.utils.multiclass import _ovr_decision_function
 
+from inferir.kernels.jit._totals import _SERIES_OF_TWO
 from inferir.operators._packing import packed
 from inferir.operators.svm import rbf_screen
 from tests.kernels.twins import BACKENDS, COMPILED, Array, assert_close, begins, call, check, examples, matrices
@@ -127,6 +128,52 @@ def test_votes_near_the_boundary() -> None:
         for backend in COMPILED:
             votes = call(backend, "svm_vote_rbf", screened(x, support, coef, 0.0, 0.2, 150))["out"]
             np.testing.assert_array_equal(votes[sure, 0], right[sure] > 0)
+
+
+def test_votes_of_near_and_far_rows_in_one_batch() -> None:
+    """Exponents within float32 and far outside of it, undecided rows between sure ones, and more of them than a tile."""
+    random = np.random.default_rng(11)
+    support, coef = random.normal(size=(200, 5)), random.normal(size=200)
+    x = random.normal(size=(61, 5)) * np.array([1.0, 1.0, 8.0, 40.0, 1e3, 1e20])[np.arange(61) % 6, None]
+    x[20:40] = support[:20]
+    for gamma in (0.05, 0.3, 4.0):
+        right = similarities("rbf", x, support, gamma, 0.0, 0) @ coef
+        for intercept in (0.0, -float(right[25]), 1e-3):
+            sure = np.abs(right + intercept) > 1e-12 * np.abs(coef).sum()
+            given = screened(x, support, coef, intercept, gamma, 100)
+            for backend in COMPILED:
+                votes = call(backend, "svm_vote_rbf", given)["out"]
+                np.testing.assert_array_equal(votes[sure, 0], right[sure] + intercept > 0)
+                for i in range(len(x)):
+                    alone = call(backend, "svm_vote_rbf", given | {"x": x[i : i + 1]})["out"]
+                    np.testing.assert_array_equal(alone[0], votes[i])
+
+
+def test_series_of_two() -> None:
+    """The error that `decision_slack` counts with, of a polynomial summed in float32."""
+    f = np.linspace(-0.5, 0.5, 20001, dtype=np.float32)
+    value = np.full_like(f, _SERIES_OF_TWO[0])
+    for term in _SERIES_OF_TWO[1:]:
+        value = value * f + np.float32(term)
+    assert np.abs(value / np.exp2(f.astype(np.float64)) - 1).max() < 3e-6
+
+
+@pytest.mark.parametrize("coef", [[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0], [3.0, -3.0], [0.0, 1e-300]])
+def test_screen_by_signs(coef: list[float]) -> None:
+    """Coefficients of one sign a group; vectors that weigh nothing are left out."""
+    vectors = np.random.default_rng(0).normal(size=(130, 3))
+    given = np.resize(coef, 130)
+    screen = rbf_screen(vectors, given, 0.5)
+    assert screen is not None
+    assert (screen.coef[: screen.n_positive] >= 0).all()
+    assert (screen.coef[screen.n_positive :] <= 0).all()
+    np.testing.assert_array_equal(np.sort(screen.coef[screen.coef != 0]), np.sort(given[np.abs(given) > 1e-60]))
+    assert len(screen.packed) == len(screen.coef)
+    assert len(screen.coef) % 4 == screen.n_positive % 4 == 0
+    decision = np.array([[0.0]]) if not np.any(given) else similarities("rbf", vectors, vectors, 0.5, 0.0, 0) @ given
+    for backend in COMPILED:
+        votes = call(backend, "svm_vote_rbf", screened(vectors, vectors, given, 0.25, 0.5, 65))["out"]
+        np.testing.assert_array_equal(votes[:, 0], np.resize(decision + 0.25 > 0, 130))
 
 
 @given(c=st.integers(2, 6), data=st.data())

@@ -20,6 +20,7 @@ __all__ = [
     "add_lanes",
     "add_lanes_relu",
     "add_powers",
+    "add_powers_within",
     "divide_lanes",
     "exp_lanes",
     "lanes_at_most",
@@ -198,10 +199,10 @@ def exp_lanes(totals, at, factor):
     lanes[:] = np.where(x < -708.0, 0.0, np.exp(x))
 
 
-#: 2**f for |f| <= 1 / 2 in float32, from the highest power down: to 2.4e-7, where 7.5e-8 are the series'.
+#: 2**f for |f| <= 1 / 2 in float32, from the highest power down: to 3e-6, where 2.6e-6 are the series'. Another power
+#: would take them to 7.5e-8, where products of 30 columns are right to 1e-5.
 _SERIES_OF_TWO = (
-    0.001327647187317938, 0.009675541333479013, 0.05550713273866611, 0.24022119723864113, 0.6931469670645349,
-    1.0000000716546769,
+    0.009570102014629326, 0.05591786030632565, 0.24024744824991692, 0.6931218147429867, 0.9999992614469312,
 )  # fmt: skip
 
 #: 1.5 * 2**23: where float32 are 1 apart, their bits count up.
@@ -220,13 +221,12 @@ def _add_powers(
     def vector(argument: int, place: Any) -> Any:
         return b.bitcast(address(argument, place), lanes.as_pointer())
 
-    spread_less = spread(b, less, lanes)
-    sizes = ir.Constant(whole, [0x7FFFFFFF] * lanes.count)
-    places = [vector(5, to), vector(5, b.add(to, _number(lanes.count)))]
-    total, size = each(0.0), each(0.0)
+    total = each(0.0)
     for q in range(GROUPS):
-        x = b.fsub(b.load(vector(0, b.add(at, _number(q * lanes.count))), align=4), spread_less)
-        x = b.select(b.fcmp_ordered("<", x, each(-126.0)), each(-126.0), x)
+        x = b.load(vector(0, b.add(at, _number(q * lanes.count))), align=4)
+        if less is not None:
+            x = b.fsub(x, spread(b, less, lanes))
+            x = b.select(b.fcmp_ordered("<", x, each(-126.0)), each(-126.0), x)
         shifted = b.fadd(x, each(_ONE_APART_NARROW))
         rest = b.fsub(x, b.fsub(shifted, each(_ONE_APART_NARROW)))
         value = each(_SERIES_OF_TWO[0])
@@ -234,24 +234,34 @@ def _add_powers(
             value = multiply_add(b, value, rest, each(term))
         exponent = b.shl(b.bitcast(shifted, whole), ir.Constant(whole, [23] * lanes.count))
         value = b.bitcast(b.add(b.bitcast(value, whole), exponent), lanes)
-        factor = b.load(vector(3, b.add(first, _number(q * lanes.count))), align=4)
-        total = multiply_add(b, factor, value, total)
-        size = multiply_add(b, b.bitcast(b.and_(b.bitcast(factor, whole), sizes), lanes), value, size)
-    for place, value in zip(places, (total, size), strict=True):
-        b.store(b.fadd(b.load(place, align=4), value), place, align=4)
+        total = multiply_add(b, b.load(vector(3, b.add(first, _number(q * lanes.count))), align=4), value, total)
+    place = vector(5, to)
+    b.store(b.fadd(total, b.load(place, align=4)), place, align=4)
 
 
 @instruction(lambda *_: numba.void, _add_powers)
 def add_powers(totals, at, less, coef, first, sums, to):
     """Sums over the four groups of float32 totals from position `at` on, lane by lane, of coef 2**(total - less).
 
-    They are added to the 16 sums from position `to` on, and those of their sizes to the 16 behind. A power is right to
-    4e-7 of it, or to 1.2e-38; `total - less` must not be above 100. NaN stays.
+    They are added to the 16 sums from position `to` on. A power is right to 3e-6 of it, or to 1.2e-38; `total - less`
+    must not be above 100. NaN stays.
     """
     x = totals.reshape(-1)[int(at) : int(at) + TOTALS] - less
     terms = coef.reshape(-1)[int(first) : int(first) + TOTALS] * np.exp2(np.maximum(x, np.float32(-126.0)))
-    for place, values in ((int(to), terms), (int(to) + TOTALS // GROUPS, np.abs(terms))):
-        sums.reshape(-1)[place : place + TOTALS // GROUPS] += values.reshape(GROUPS, -1).sum(axis=0)
+    sums.reshape(-1)[int(to) : int(to) + TOTALS // GROUPS] += terms.reshape(GROUPS, -1).sum(axis=0)
+
+
+def _add_powers_within(b: Any, address: Any, totals: Any, at: Any, coef: Any, first: Any, sums: Any, to: Any) -> None:
+    def place(argument: int, index: Any) -> Any:
+        return address(argument if argument == 0 else argument - 1, index)
+
+    _add_powers(b, place, totals, at, None, coef, first, sums, to)
+
+
+@instruction(lambda *_: numba.void, _add_powers_within)
+def add_powers_within(totals, at, coef, first, sums, to):
+    """As `add_powers` of totals that are all between -120 and 120, less 0."""
+    add_powers(totals, at, np.float32(0.0), coef, first, sums, to)
 
 
 def _rectified(b: Any, total: Any, addend: Any) -> Any:

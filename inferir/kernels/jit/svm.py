@@ -12,9 +12,11 @@ from inferir.kernels.jit import _math
 from inferir.kernels.jit._compile import kernel, scalar, scalar_reassociated
 from inferir.kernels.jit._simd import registers_nbytes
 from inferir.kernels.jit._tiles import GROUPS, TILE_ROWS, TOTALS, product_tiles, square_tiles
-from inferir.kernels.jit._totals import add_powers, exp_lanes
+from inferir.kernels.jit._totals import add_powers, add_powers_within, exp_lanes
 
 LINEAR, POLY, RBF, SIGMOID = range(4)
+
+LN2 = 0.6931471805599453
 
 _exp, _integer_power, _tanh = _math.exp, _math.integer_power, _math.tanh
 
@@ -110,7 +112,7 @@ def decision_slack(size, total_size, square, reach, depth, n_tiles):
 
     An exponent is -|x - v|**2 / 2, by x.v - |v|**2 / 2 - |x|**2 / 2. Rounding what goes in, and `depth` multiply-adds,
     each by 2**-24 at most (twice, where they are not fused), puts it off by less than (depth + 8) 2**-24
-    (|x| + |v|)**2 / 2 (Higham 2002, Accuracy and Stability, section 3.1). A power may be off by 4e-7 of it, and a sum
+    (|x| + |v|)**2 / 2 (Higham 2002, Accuracy and Stability, section 3.1). A power may be off by 3e-6 of it, and a sum
     of the terms, whose sizes add up to `size`, by 2**-24 for each of those that a lane adds.
     """
     length = np.sqrt(square) + reach
@@ -118,49 +120,79 @@ def decision_slack(size, total_size, square, reach, depth, n_tiles):
     exponent = (1.1 * depth + 8.0) * rounding * 0.5 * length * length
     if not exponent < 0.1:
         return np.inf
-    return 1.01 * size * (0.75 * exponent + 4e-7 + 6e-8 * (n_tiles + 12.0)) + 1e-37 * total_size + 1e-37
+    return 1.01 * size * (0.75 * exponent + 3e-6 + 6e-8 * (n_tiles + 12.0)) + 1e-37 * total_size + 1e-37
+
+
+@scalar
+def moderate(square, reach, total_size):
+    """Whether 2**(x.v - |v|**2 / 2) is between 2**-100 and 2**60 for all support vectors v, and sums stay in float32:
+    then 2**(-|x|**2 / 2) may be multiplied at the end."""
+    return square < 120.0 and reach * (np.sqrt(square) + 0.5 * reach) < 100.0 and total_size < 1e15
+
+
+@scalar
+def add_group(products, rows, half, within, coef, first, sums, to):
+    """Add the terms of a tile of products to the sums of its rows, from column `to` on."""
+    for r in range(rows):
+        at, place = r * np.uint64(TOTALS), r * np.uint64(sums.shape[1]) + to
+        if within[r]:
+            add_powers_within(products, at, coef, first, sums, place)
+        else:
+            add_powers(products, at, np.float32(half[r]), coef, first, sums, place)
 
 
 @kernel
 def svm_vote_rbf(
-    x, support, dual_coef, intercept, class_begin, gamma, center, scale, reach, packed, coef, total_size, narrow,
-    square, products, sums, totals, similarity, decision, out
+    x, support, dual_coef, intercept, class_begin, gamma, center, scale, reach, packed, coef, n_positive, total_size,
+    narrow, half, within, products, sums, waiting, undecided, totals, similarity, decision, out
 ):  # fmt: skip
     """As `svm_vote` of `svm_decision`, for two classes and the RBF kernel: votes, but no decisions.
 
-    In float32, a product of matrices about `center` and powers of two give decisions with a bound on their error; a row
-    whose decision is nearer to 0 is decided in double, so votes are the same. `packed` are the support vectors times
-    `scale` = sqrt(2 gamma log2 e), behind minus half of their squares, `reach` is the farthest one's length, and
-    `total_size` the sum of the sizes of `coef`, which are their coefficients.
+    In float32, a product of matrices about `center` and powers of two give decisions with a bound on their error; rows
+    whose decision is nearer to 0 are decided in double, a few at a time, so votes are the same. `packed` are the
+    support vectors times `scale` = sqrt(2 gamma log2 e), behind minus half of their squares, `reach` is the farthest
+    one's length, and `total_size` the sum of the sizes of `coef`, which are their coefficients: not below 0 in the
+    first `n_positive` groups, not above it in the others, so that a sum's size needs no sum of its own.
     """
     n, depth = np.uint64(x.shape[0]), np.uint64(narrow.shape[1])
-    lanes, n_groups, zero = np.uint64(packed.shape[2]), np.uint64(packed.shape[0]), np.uint64(0)
-    width, four = np.uint64(TOTALS), np.uint64(GROUPS)
+    lanes, n_groups, zero, one = np.uint64(packed.shape[2]), np.uint64(packed.shape[0]), np.uint64(0), np.uint64(1)
+    four, n_waiting = np.uint64(GROUPS), np.uint64(0)
     for i in range(zero, n, np.uint64(TILE_ROWS)):
         rows = min(np.uint64(TILE_ROWS), n - i)
         for r in range(rows):
-            square[r] = narrow_row(x, i + r, center, scale, narrow, r)
+            square = narrow_row(x, i + r, center, scale, narrow, r)
+            half[r], within[r] = 0.5 * square, moderate(square, reach, total_size)
             for lane in range(sums.shape[1]):
                 sums[r, lane] = 0.0
         for group in range(zero, n_groups, four):
             product_tiles(narrow, zero, depth, rows, packed, group, four, depth, zero, depth, products)
-            for r in range(rows):
-                half = np.float32(0.5 * square[r])
-                add_powers(products, r * width, half, coef, group * lanes, sums, r * np.uint64(sums.shape[1]))
+            to = zero if group < np.uint64(n_positive) else lanes
+            add_group(products, rows, half, within, coef, group * lanes, sums, to)
         for r in range(rows):
-            value, size = intercept[0], 0.0
+            positive, negative = 0.0, 0.0
             for lane in range(lanes):
-                value += sums[r, lane]
-                size += sums[r, lane + lanes]
-            slack = decision_slack(size, total_size, square[r], reach, depth, n_groups // four)
-            if not abs(value) > slack + 1e-9 * (size + abs(intercept[0])):
-                decide(
-                    x, i + r, np.uint64(1), support, dual_coef, intercept, class_begin, RBF, gamma, 0.0, 0, totals,
-                    similarity, decision, zero
-                )  # fmt: skip
-                value = decision[0, 0]
+                positive += sums[r, lane]
+                negative += sums[r, lane + lanes]
+            factor = _exp(-LN2 * half[r]) if within[r] else 1.0
+            value, size = intercept[0] + factor * (positive + negative), factor * (positive - negative)
+            slack = decision_slack(size, total_size, 2.0 * half[r], reach, depth, n_groups // four)
             first = value > 0.0
             out[i + r, 0], out[i + r, 1] = 1.0 if first else 0.0, 0.0 if first else 1.0
+            if not abs(value) > slack + 1e-9 * (size + abs(intercept[0])):
+                waiting[n_waiting] = np.int64(i + r)
+                for f in range(np.uint64(x.shape[1])):
+                    undecided[n_waiting, f] = x[i + r, f]
+                n_waiting += one
+            if n_waiting == np.uint64(TILE_ROWS) or (n_waiting > zero and i + r + one == n):
+                decide(
+                    undecided, zero, n_waiting, support, dual_coef, intercept, class_begin, RBF, gamma, 0.0, 0, totals,
+                    similarity, decision, zero
+                )  # fmt: skip
+                for w in range(n_waiting):
+                    first = decision[w, 0] > 0.0
+                    place = np.uint64(waiting[w])
+                    out[place, 0], out[place, 1] = 1.0 if first else 0.0, 0.0 if first else 1.0
+                n_waiting = zero
 
 
 @kernel
