@@ -131,7 +131,7 @@ def test_votes_near_the_boundary() -> None:
 
 
 def test_votes_of_near_and_far_rows_in_one_batch() -> None:
-    """Exponents within float32 and far outside of it, undecided rows between sure ones, and more of them than a tile."""
+    """Exponents within float32 and far outside of it; undecided rows between sure ones, more of them than a tile."""
     random = np.random.default_rng(11)
     support, coef = random.normal(size=(200, 5)), random.normal(size=200)
     x = random.normal(size=(61, 5)) * np.array([1.0, 1.0, 8.0, 40.0, 1e3, 1e20])[np.arange(61) % 6, None]
