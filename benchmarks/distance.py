@@ -34,7 +34,7 @@ def _nearest() -> Given:
 
 
 #: Bytes of a row, cells of 64 points, and candidates.
-_BYTES = {"z": -(-COLUMNS // 16) * 16, "c": -(-_POINTS // 256) * 4, "r": 72 + -(-_POINTS // 256)}
+_BYTES = {"z": -(-COLUMNS // 16) * 16, "c": -(-_POINTS // 256) * 4, "r": 136 + -(-_POINTS // 256)}
 
 
 def _closest() -> Given:

@@ -127,7 +127,7 @@ _FAMILIES = {
         nearest: x f64[n,d], points f64[m,d], metric i64, p f64, center f64[d], reach f64, packed f32[g,e,w], \
             step f64, residual f64, offsets i32[h,16], byte_points u8[h,q,64], cell_offsets i32[c,16,4], \
             cell_points u8[c,16,y], narrow f32[b,e], square f64[b], limit f32[b], totals f32[8,64], codes u8[12,z], \
-            lengths f64[12,3], cells i32[12,c,16], found i64[2,r], candidates i64[12,r], reduced f64[2,r], \
+            lengths f64[12,3], cells i32[12,c,16], found i64[3,r], candidates i64[12,r], reduced f64[2,r], \
             index i64[n,k], out f64[n,k]
         closest: x X[n,d], points f64[m,d], center f64[d], reach f64, packed f32[g,e,w], \
             narrow f32[8,e], turned f32[d,32], square f32[32], slack f64[32], least f32[32], second f32[32], \

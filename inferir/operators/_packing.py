@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,9 @@ _BYTE_CELL = 4
 #: Where scores of bytes are made: from so many points on, up to so many columns, for so many neighbours.
 _LEAST_POINTS, _MOST_COLUMNS, _MOST_NEIGHBORS = 1024, 1 << 14, 16
 
+#: A large page, and from where on one is asked for.
+_PAGE_NBYTES, _WORTH_A_PAGE_NBYTES = 1 << 21, 1 << 18
+
 #: Points whose neighbours are looked at to decide about them.
 _ASKED = 16
 
@@ -42,6 +47,27 @@ def aligned(array: Array) -> Array:
     copy: Array = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+def _side_by_side(*arrays: Array) -> list[Array]:
+    """Copies that begin at cache lines, of arrays that are read again and again, in a large page if there is one.
+
+    Small pages lie anywhere, and some places of a second-level cache are wanted by too many of them.
+    """
+    sizes = [-(-array.nbytes // LINE_NBYTES) * LINE_NBYTES for array in arrays]
+    if sum(sizes) < _WORTH_A_PAGE_NBYTES:
+        return [aligned(array) for array in arrays]
+    mapped = mmap.mmap(-1, sum(sizes) + _PAGE_NBYTES)
+    with contextlib.suppress(AttributeError, OSError):  # a system that has no large pages, or gives none
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    memory, copies = np.frombuffer(mapped, np.uint8), []
+    start = -memory.ctypes.data % _PAGE_NBYTES
+    for array, size in zip(arrays, sizes, strict=True):
+        copy: Array = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+        copy[...] = array
+        copies.append(copy)
+        start += size
+    return copies
 
 
 def packed(*arrays: Array) -> Array:
@@ -93,7 +119,7 @@ class ByteScores(NamedTuple):
     def sizes(self) -> dict[str, int]:
         """Dimensions of scratch: bytes of a row, cells, and candidates, of which a few more are written than asked."""
         n_cells = len(self.cell_points)
-        return {"codes": self.cell_points.shape[2] // 4, "cells": n_cells, "candidates": 72 + n_cells // 4}
+        return {"codes": self.cell_points.shape[2] // 4, "cells": n_cells, "candidates": 136 + n_cells // 4}
 
 
 def byte_scores(points: Array, center: Array, k: int) -> ByteScores:
@@ -121,8 +147,8 @@ def as_bytes(points: Array, center: Array) -> ByteScores:
     offsets = np.full(groups * _BYTE_LANES, 1 << 30, np.int32)
     offsets[:n] = np.square(whole).sum(axis=1) // 2 + 128 * whole.sum(axis=1)
     lanes = codes.reshape(groups, _BYTE_LANES, fours, 4).transpose(0, 2, 1, 3).reshape(groups, fours, LINE_NBYTES)
-    offsets = aligned(offsets.reshape(groups, _BYTE_LANES))
-    return ByteScores(step, residual, offsets, aligned(lanes.view(np.uint8)), *_by_cell(codes, offsets))
+    offsets = offsets.reshape(groups, _BYTE_LANES)
+    return ByteScores(step, residual, *_side_by_side(offsets, lanes.view(np.uint8), *_by_cell(codes, offsets)))
 
 
 def _by_cell(codes: Array, offsets: Array) -> tuple[Array, Array]:
@@ -133,7 +159,7 @@ def _by_cell(codes: Array, offsets: Array) -> tuple[Array, Array]:
     whole[:, :columns] = codes
     lanes = whole.reshape(cells, _BYTE_CELL, _BYTE_LANES, fours, 4).transpose(0, 2, 3, 1, 4)
     of_cell = offsets.reshape(cells, _BYTE_CELL, _BYTE_LANES).transpose(0, 2, 1)
-    return aligned(of_cell), aligned(lanes.reshape(cells, _BYTE_LANES, fours * 16).view(np.uint8))
+    return of_cell, lanes.reshape(cells, _BYTE_LANES, fours * 16).view(np.uint8)
 
 
 def _tells_apart(made: ByteScores, n: int, k: int) -> bool:

@@ -38,7 +38,7 @@ def nearest(b: Binder, x: Value, points: Array, metric: int, p: float, k: int, i
     b.step(
         "nearest", x, points, metric, p, center, reach, screen, *by_bytes, narrow, square, limit,
         b.scratch("f32", *TOTALS), b.scratch("u8", 12, codes), b.scratch("f64", 12, 3), b.scratch("i32", 12, cells, 16),
-        b.scratch("i64", 2, candidates), b.scratch("i64", 12, candidates), b.scratch("f64", 2, candidates),
+        b.scratch("i64", 3, candidates), b.scratch("i64", 12, candidates), b.scratch("f64", 2, candidates),
         index, distance, into=into,
     )  # fmt: skip
     return index, distance

@@ -41,8 +41,12 @@ BLOCK_ROWS, PART_NBYTES = 12, 1 << 14
 #: for each that was tried; the rest of a batch is left untried where they are used up.
 CREDIT, FAILED, MANY_FAILED = 32, 16, 40
 
-#: Doubles of a cache line, and of a point that are asked for before it is measured: the CPU goes on by itself.
-LINE_DOUBLES, AHEAD_DOUBLES = 8, 64
+#: Places of lists that are written before anybody asks whether they are full: those of four cells' lanes, and of
+#: doubles that are compared at once.
+SPARE = CELLS * LANES + RANKED
+
+#: Of what is asked for before it is looked at: from there on the CPU goes on by itself.
+AHEAD_NBYTES = 512
 
 
 @scalar_reassociated
@@ -91,28 +95,37 @@ def candidates_of_row(
     limit = farthest_byte_score(root + slack, slack, step, square)
     if not limit < UNKNOWN:
         return np.uint64(0)
-    n_found, n_near = np.uint64(0), np.uint64(0)
+    n_found, n_near, block_nbytes = np.uint64(0), np.uint64(0), np.uint64(cell_points.shape[2])
     for number in range(np.uint64(0), count, np.uint64(CELLS)):
         lanes = near_cells(cells, count, r, number, limit)
         found[0, n_found], found[1, n_found] = np.int64(lanes), np.int64(number)
         n_found += np.uint64(lanes != np.uint64(0))
-    most = np.uint64(candidates.shape[1] - RANKED)
+    most, n_lanes = np.uint64(candidates.shape[1] - SPARE), np.uint64(0)
     for place in range(n_found):
         lanes, first = np.uint64(found[0, place]), np.uint64(found[1, place]) * np.uint64(LANES)
         while lanes:
             lane = first + lowest_bit(lanes)
             lanes &= lanes - np.uint64(1)
-            near = near_points(codes, r, width, cell_points, cell_offsets, lane, limit)
-            j = (lane // np.uint64(LANES)) * np.uint64(CELL * LANES) + lane % np.uint64(LANES)
-            for _ in range(CELL):
-                candidates[r, n_near] = np.int64(j)
-                n_near += near & np.uint64(1)
-                near >>= np.uint64(1)
-                j += np.uint64(LANES)
-            if n_near > most:
-                return np.uint64(0)
+            prefetch(cell_offsets, lane * np.uint64(CELL))
+            for block in range(np.uint64(0), min(block_nbytes, np.uint64(AHEAD_NBYTES)), np.uint64(LINE)):
+                prefetch(cell_points, lane * block_nbytes + block)
+            found[2, n_lanes] = np.int64(lane)
+            n_lanes += np.uint64(1)
+        if n_lanes > most:
+            return np.uint64(0)
+    for place in range(n_lanes):
+        lane = np.uint64(found[2, place])
+        near = near_points(codes, r, width, cell_points, cell_offsets, lane, limit)
+        j = (lane // np.uint64(LANES)) * np.uint64(CELL * LANES) + lane % np.uint64(LANES)
+        for _ in range(CELL):
+            candidates[r, n_near] = np.int64(j)
+            n_near += near & np.uint64(1)
+            near >>= np.uint64(1)
+            j += np.uint64(LANES)
+        if n_near > most:
+            return np.uint64(0)
     for c in range(n_near):
-        for f in range(np.uint64(0), min(depth, np.uint64(AHEAD_DOUBLES)), np.uint64(LINE_DOUBLES)):
+        for f in range(np.uint64(0), min(depth, np.uint64(AHEAD_NBYTES // 8)), np.uint64(LINE // 8)):
             prefetch(points, np.uint64(candidates[r, c]) * depth + f)
     return n_near
 
