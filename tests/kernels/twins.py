@@ -44,8 +44,6 @@ SCRATCH = (
     *("totals", "sums", "centered", "narrow", "square", "limit", "least", "second", "turned", "slack"),
     *("lengths", "cells", "found", "candidates", "reduced"),
     *("half", "within", "products", "undecided", "decision"),
-    *("lengths", "cells", "found", "candidates", "reduced"),
-    *("half", "within", "products", "undecided", "decision"),
     *("rank", "codes", "slots", "numbers", "n_leaves", "height", "need", "number", "first_leaf", "waiting"),
     *("tree", "tile", "op", "leaf_row", "step", "step_leaf"),  # a forest has many schedules
     *("left", "gain", "agrees", "bent", "carried", "expected", "contribution"),
