@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 10
+ABI_VERSION = 11
 
 #: Rows that a forest kernel walks in lockstep: enough independent chains to hide a load, few enough to stay in L1.
 BLOCK_ROWS = 256

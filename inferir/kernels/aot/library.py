@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ABI_VERSION", "FOLDER", "LEVELS", "Library", "cpu_flags", "levels", "load"]
 
 #: As signatures.ABI_VERSION, whose import costs more than loading the library; a test compares them.
-ABI_VERSION = 10
+ABI_VERSION = 11
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
 
