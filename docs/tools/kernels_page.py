@@ -59,6 +59,9 @@ _TITLES = {
     "shap": "Shapley values",
 }
 
+#: Family -> the file whose rules its own build on.
+_FOUNDATIONS = {"tree_quantized": "_codes"}
+
 _WIDTH = 116
 
 
@@ -73,6 +76,8 @@ def page() -> str:
             for body, variants in groupby(signatures, lambda signature: signature.body)
         ]
         rules = inspect.cleandoc(module.__doc__ or "")
+        if foundation := _FOUNDATIONS.get(family):
+            rules += "\n\n" + inspect.cleandoc(import_module(f"inferir.kernels.jit.{foundation}").__doc__ or "")
         parts.append(f"## {_TITLES[family]}\n\n```text\n{rules}\n```\n\n```text\n" + "\n\n".join(entries) + "\n```\n")
     return "\n".join(parts)
 
