@@ -64,21 +64,36 @@ COMPILED = marked()
 NAMES = [f"{file}.{function.name}" for file, function in COMPILED]
 #: Helpers and the private names they are given, such as `_exp, _log = _math.exp, _math.log`.
 HELPERS = {function.name for _, function in COMPILED}
-#: What kernels call that is written as LLVM IR, and where.
+#: Files with what kernels call that is written as LLVM IR.
 IR = tuple(
     JIT / f"{name}.py"
-    for name in ("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes", "_leaves", "_quadrature", "_turned")
+    for name in (
+        *("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes", "_leaves", "_levels", "_quadrature", "_ranks"),
+        "_turned",
+    )
 )
-INSTRUCTIONS = {
-    node.name
-    for path in IR
-    for node in ast.parse(path.read_text(encoding="utf-8")).body
-    if isinstance(node, ast.FunctionDef) and any("instruction(" in ast.unparse(mark) for mark in node.decorator_list)
-} | {
-    *("product_tiles", "square_tiles", "gaussian_tiles", "add_lanes", "add_lanes_relu", "divide_lanes", "flat"),
-    *("cells_of_eight", "cells_of_one", "add_of_2", "add_of_4", "add_of_8", "add_of_16"),
-    *("least_scores_2x8", "least_scores_1x8", "least_scores_1x4", "least_scores_1x2"),
-    *("sweep_four_points", "sweep_eight_points", "sweep_rows"),
+
+
+def instructions(path: Path) -> Iterator[str]:
+    """Functions marked with `instruction`, and names that are given to what a function makes."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            if any("instruction(" in ast.unparse(mark) for mark in node.decorator_list):
+                yield node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.Assign):
+            yield from (
+                name.id
+                for target in node.targets
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple | ast.GeneratorExp)
+                for name in target.elts
+                if isinstance(name, ast.Name)
+            )
+
+
+INSTRUCTIONS = {name for path in IR for name in instructions(path)} | {
+    *("flat", "sweep_four_points", "sweep_eight_points", "sweep_rows"),  # made in other ways
 }
 
 
