@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -52,13 +53,15 @@ def aligned(array: Array) -> Array:
 def _side_by_side(*arrays: Array) -> list[Array]:
     """Copies that begin at cache lines, of arrays that are read again and again, in a large page if there is one.
 
-    Small pages lie anywhere, and some places of a second-level cache are wanted by too many of them.
+    Small pages lie anywhere, and some places of a second-level cache are wanted by too many of them. The memory is
+    private: what could be shared, as Python's mmap has it unless told otherwise, gets large pages only where
+    `shmem_enabled` says so, and by default it does not (Linux, admin-guide/mm/transhuge.rst).
     """
     sizes = [-(-array.nbytes // LINE_NBYTES) * LINE_NBYTES for array in arrays]
-    if sum(sizes) < _WORTH_A_PAGE_NBYTES:
+    if sys.platform != "linux" or sum(sizes) < _WORTH_A_PAGE_NBYTES:
         return [aligned(array) for array in arrays]
-    mapped = mmap.mmap(-1, sum(sizes) + _PAGE_NBYTES)
-    with contextlib.suppress(AttributeError, OSError):  # a system that has no large pages, or gives none
+    mapped = mmap.mmap(-1, sum(sizes) + _PAGE_NBYTES, flags=mmap.MAP_PRIVATE)
+    with contextlib.suppress(OSError):  # a kernel that has no large pages
         mapped.madvise(mmap.MADV_HUGEPAGE)
     memory, copies = np.frombuffer(mapped, np.uint8), []
     start = -memory.ctypes.data % _PAGE_NBYTES
