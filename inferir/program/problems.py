@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from inferir.errors import InvalidInputError
 
 __all__ = ["FINITE", "UNKNOWN_CATEGORY", "RowError", "row_error"]
 
 FINITE = "a finite number"
+#: Of a finite one that preprocessing makes infinite, or NaN.
+STAYS_FINITE = "a number that stays finite"
 UNKNOWN_CATEGORY = "a category the model knows"
 
 
@@ -25,6 +29,8 @@ def row_error(position: int, value: float, columns: tuple[str, ...], expected: t
     """For the bad `value` at `position`, counted through rows of as many columns as there are names."""
     row, column = divmod(position, len(columns))
     wanted = expected[column if len(expected) > 1 else 0]
+    if wanted == FINITE and isfinite(value):
+        wanted = STAYS_FINITE
     return RowError(f"{columns[column]}: expected {wanted}, got {_came(value, wanted)}", row)
 
 

@@ -81,7 +81,9 @@ def _fill(b: Builder, x: Rows, columns: Any, statistics: Any, marker: Any) -> An
 
 def simple_imputer(estimator: Any, b: Builder, x: Rows) -> Answers:
     """Columns whose statistic is NaN were empty in training and are dropped, as scikit-learn does."""
-    statistics = list(estimator.statistics_)
+    filled = getattr(estimator, "_fill_dtype", None)  # what it was fitted on, and rounds to, since scikit-learn 1.5
+    is_float = filled is not None and filled.kind == "f"
+    statistics = list(estimator.statistics_.astype(filled) if is_float else estimator.statistics_)
     kept = [c for c, value in enumerate(statistics) if not is_missing(value)]
     if estimator.strategy == "constant" or estimator.keep_empty_features:
         kept = list(range(x.width))

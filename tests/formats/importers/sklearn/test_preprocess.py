@@ -96,6 +96,15 @@ def test_imputer_of_an_empty_column(keep: bool) -> None:
         assert_bits(converted(estimator).transform(rows), estimator.transform(rows))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("strategy", ["mean", "median", "most_frequent", "constant"])
+def test_an_imputer_fills_in_what_it_was_fitted_on(strategy: str, dtype: type) -> None:
+    """scikit-learn rounds its statistics to the width of the rows of training, whatever comes later."""
+    value = 0.1 if strategy == "constant" else None
+    estimator = SimpleImputer(strategy=strategy, fill_value=value).fit(GAPS.rows.astype(dtype) / 3)
+    assert_bits(converted(estimator).transform(GAPS.rows), estimator.transform(GAPS.rows))
+
+
 def test_missing_indicator() -> None:
     estimator = fitted(MissingIndicator(), GAPS)
     assert_bits(converted(estimator).transform(GAPS.rows), estimator.transform(GAPS.rows).astype(float))
