@@ -68,6 +68,11 @@ class Histogram:
         places = self.buckets(values) + np.arange(0, width * n_buckets, n_buckets)
         self._counts += np.bincount(places.reshape(-1), minlength=width * n_buckets).reshape(width, n_buckets)
 
+    def add_same(self, value: float, count: int) -> None:
+        """Add `count` observations of one value, where the width is 1."""
+        self._sums += value * count
+        self._counts[0, int(self.buckets(np.float64(value)))] += count
+
     def buckets(self, values: Floats) -> npt.NDArray[np.intp]:
         """Which bucket each value is in. Buckets include their bound, as Prometheus' `le` says."""
         return np.searchsorted(self._bounds, values, side="left")
@@ -139,7 +144,7 @@ class _ModelSeries:
             stages_of_own = stages
         if len(own):
             self.batch_rows.add(own[:, None].astype(np.float64))
-            self.batch_requests.add(np.ones((len(own), 1)))
+            self.batch_requests.add_same(1.0, len(own))
             self.kernel_s += float(stages_of_own[:, INFERENCE].sum())
         buckets = self.batch_rows.buckets(np.where(batch_rows == 0, rows, batch_rows))
         for k, per_request in enumerate((stages @ _STAGE_COLUMNS).T):
@@ -281,15 +286,24 @@ class Metrics(NoStart):
 
     def _sort(self) -> None:
         """A record of each request that is finished, to those of its like."""
-        like, alike = None, None
+        a_route: Route | None = None
+        a_status, a_model, a_version, unasked = 0, "", "", False
+        records = bytearray()
         for route, status, model, version, rows, batch_rows, started_s, ended_s, stages in self._finished:
-            key = (route, status, model, version, not rows)
-            if alike is None or key != like:  # most often they are like the one before
-                like, alike = key, self._alike.get(key) or self._new_alike(*key)
+            if (  # not as the one before, down to the objects, as most are
+                route is not a_route
+                or status is not a_status
+                or model is not a_model
+                or version is not a_version
+                or (not rows) is not unasked
+            ):
+                key = a_route, a_status, a_model, a_version, unasked = route, status, model, version, not rows
+                alike = self._alike.get(key) or self._new_alike(*key)
                 if len(alike.records) >= _FOLD_AT_NBYTES:
                     alike.fold()
+                records = alike.records
             a, b, c, d, e, f, g = stages
-            alike.records += _pack(started_s, ended_s, a, b, c, d, e, f, g, rows, batch_rows)
+            records += _pack(started_s, ended_s, a, b, c, d, e, f, g, rows, batch_rows)
         self._finished.clear()
 
     def _new_alike(self, route: Route, status: int, model: str, version: str, nothing_asked: bool) -> _Alike:

@@ -1,5 +1,7 @@
 """The Server-Timing header: how long each stage of a request took, for browsers' developer tools and for people.
 
+Stages that most requests do not have, SELDOM, are left out where they took no time.
+
 Source: W3C Server Timing; `dur` is in milliseconds.
 """
 
@@ -7,16 +9,18 @@ from __future__ import annotations
 
 from math import floor
 
-from inferir.server.request.exchange import STAGES, Exchange
+from inferir.server.request.exchange import POSTPROCESS, PREPROCESS, QUEUE, STAGES, Exchange
 
-__all__ = ["server_timing"]
+__all__ = ["SELDOM", "server_timing"]
+
+SELDOM = (STAGES[QUEUE], STAGES[PREPROCESS], STAGES[POSTPROCESS])
 
 #: Microseconds are as fine as the clock is worth. What each stage says for so many of them is made beforehand: to print
 #: seven numbers would cost more than to count the request. `floor` takes less than half of what `int` does.
 _PRINTED = 2000
 _NAMES = [f"{', ' if at else 'Server-Timing: '}{stage};dur=" for at, stage in enumerate(STAGES)]
 _A, _B, _C, _D, _E, _F, _G = ([f"{name}{us / 1e3:.3f}".encode() for us in range(_PRINTED)] for name in _NAMES)
-_LINE = ("".join(f"{name}%.3f" for name in _NAMES) + "\r\n").encode()
+_LAST = [text + b"\r\n" for text in _G]
 _join = b"".join
 
 
@@ -30,13 +34,17 @@ def server_timing(exchange: Exchange) -> bytes:
             (
                 _A[floor(a * 1e6)],
                 _B[floor(b * 1e6)],
-                _C[floor(c * 1e6)],
-                _D[floor(d * 1e6)],
+                _C[floor(c * 1e6)] if c else b"",
+                _D[floor(d * 1e6)] if d else b"",
                 _E[floor(e * 1e6)],
-                _F[floor(f * 1e6)],
-                _G[floor(g * 1e6)],
-                b"\r\n",
+                _F[floor(f * 1e6)] if f else b"",
+                _LAST[floor(g * 1e6)],
             )
         )
     except IndexError:
-        return _LINE % (a * 1e3, b * 1e3, c * 1e3, d * 1e3, e * 1e3, f * 1e3, g * 1e3)
+        return _printed(exchange).encode()
+
+
+def _printed(exchange: Exchange) -> str:
+    stages = zip(_NAMES, STAGES, exchange.stages, strict=True)
+    return "".join(f"{name}{s * 1e3:.3f}" for name, stage, s in stages if s or stage not in SELDOM) + "\r\n"

@@ -31,6 +31,14 @@ def test_server_timing_has_every_stage_in_milliseconds() -> None:
     assert [float(value) for _, value in found] == [0.0, 1.0, 12.346, 1000.0, 0.001, 500.0, 2000.0]
 
 
+@pytest.mark.parametrize("inference_s", [1e-5, 0.1])
+def test_server_timing_leaves_out_what_did_not_happen(inference_s: float) -> None:
+    line = server_timing(exchange(stages=[0.0, 0.001, 0.0, 0.0, inference_s, 0.0, 0.002])).decode()
+    ms = f"{inference_s * 1e3:.3f}"
+    found = f"deserialize;dur=0.000, validate;dur=1.000, inference;dur={ms}, serialize;dur=2.000"
+    assert line == f"Server-Timing: {found}\r\n"
+
+
 def test_only_predictions_have_server_timing() -> None:
     telemetry = ServerTelemetry()
     assert telemetry.headers(exchange(rows=0)) == b""
