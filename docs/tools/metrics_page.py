@@ -51,11 +51,11 @@ What counting and `Server-Timing` cost a request is in [performance.md](../perfo
 
 ## Server-Timing
 
-Every answer of a model has the header, with the milliseconds in each stage; browsers show it with the request. `queue`,
-`preprocess` and `postprocess` are left out where a request did not have them.
+Every answer of a model has the header, with the milliseconds in each stage; browsers show it with the request. `queue`
+is left out where the request did not wait for its turn.
 
 ```text
-Server-Timing: {", ".join(f"{stage};dur=0.012" for stage in ("deserialize", "validate", "inference", "serialize"))}
+Server-Timing: {", ".join(f"{stage};dur=0.012" for stage in STAGES[:2])}, ...
 ```
 
 ## Traces

@@ -1,6 +1,6 @@
 """The Server-Timing header: how long each stage of a request took, for browsers' developer tools and for people.
 
-Stages that most requests do not have, SELDOM, are left out where they took no time.
+Most requests need not wait for their turn: `queue` is left out where it took no time.
 
 Source: W3C Server Timing; `dur` is in milliseconds.
 """
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from math import floor
 
-from inferir.server.request.exchange import POSTPROCESS, PREPROCESS, QUEUE, STAGES, Exchange
+from inferir.server.request.exchange import QUEUE, STAGES, Exchange
 
-__all__ = ["SELDOM", "server_timing"]
-
-SELDOM = (STAGES[QUEUE], STAGES[PREPROCESS], STAGES[POSTPROCESS])
+__all__ = ["server_timing"]
 
 #: Microseconds are as fine as the clock is worth. What each stage says for so many of them is made beforehand: to print
 #: seven numbers would cost more than to count the request. `floor` takes less than half of what `int` does.
@@ -35,9 +33,9 @@ def server_timing(exchange: Exchange) -> bytes:
                 _A[floor(a * 1e6)],
                 _B[floor(b * 1e6)],
                 _C[floor(c * 1e6)] if c else b"",
-                _D[floor(d * 1e6)] if d else b"",
+                _D[floor(d * 1e6)],
                 _E[floor(e * 1e6)],
-                _F[floor(f * 1e6)] if f else b"",
+                _F[floor(f * 1e6)],
                 _LAST[floor(g * 1e6)],
             )
         )
@@ -46,5 +44,5 @@ def server_timing(exchange: Exchange) -> bytes:
 
 
 def _printed(exchange: Exchange) -> str:
-    stages = zip(_NAMES, STAGES, exchange.stages, strict=True)
-    return "".join(f"{name}{s * 1e3:.3f}" for name, stage, s in stages if s or stage not in SELDOM) + "\r\n"
+    stages = enumerate(zip(_NAMES, exchange.stages, strict=True))
+    return "".join(f"{name}{s * 1e3:.3f}" for stage, (name, s) in stages if s or stage != QUEUE) + "\r\n"
