@@ -37,7 +37,7 @@ def test_server_timing_says_nothing_of_a_queue_that_was_not_waited_in(inference_
     ms = f"{inference_s * 1e3:.3f}"
     before = "deserialize;dur=0.000, validate;dur=1.000, preprocess;dur=0.000"
     after = f"inference;dur={ms}, postprocess;dur=0.000, serialize;dur=2.000"
-    assert line.decode() == f"Server-Timing: {before}, {after}\r\n"
+    assert line == f"Server-Timing: {before}, {after}\r\n"
 
 
 def test_only_predictions_have_server_timing() -> None:
