@@ -5,6 +5,7 @@ Kernels answer (n, outputs) positions among the classes, and (n, classes of all 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,20 @@ class Labels:
             answer[:, k] if labels is None else labels.take(answer[:, k]) for k, labels in enumerate(self._labels)
         ]
         return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+    def by_face(
+        self, faces: Sequence[str], answers: Iterable[npt.NDArray[Any]]
+    ) -> dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]]:
+        """Answers for faces of the model, (n, width) each, as callers get them."""
+        found: dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]] = {}
+        for face, answer in zip(faces, answers, strict=True):
+            if face == "prediction":
+                found[face] = self.of(answer)
+            elif face == "probabilities":
+                found[face] = self.by_output(answer)
+            else:
+                found[face] = flat(answer) if face == "raw" else answer
+        return found
 
     def by_output(self, answer: npt.NDArray[Any]) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
         """Probabilities, (n, classes); a list of them, one for each output, where there are several."""

@@ -139,16 +139,16 @@ class Model:
                 if single is not None and rows.shape == self._single_shape:
                     return dict(zip(asked, single(rows), strict=True))
                 if self._columns.fits(rows):
-                    return self._shaped(asked, (few if len(rows) < LEAST_SHARED_ROWS else many)(rows))
+                    return self._labels.by_face(asked, (few if len(rows) < LEAST_SHARED_ROWS else many)(rows))
         asked = tuple(dict.fromkeys(asked))
         if len(asked) < 2:
-            return self._shaped(asked, [self._run(face, rows, encoded) for face in asked])
+            return self._labels.by_face(asked, [self._run(face, rows, encoded) for face in asked])
         matrix = rows if encoded else self.encode(rows)
         together = self._plan_for(matrix, asked).together(asked)
         if matrix is rows and not self._columns.coded:
             few, many = together.several() or together.run, partial(together.run, threads=self._threads)
             self._together[asked, rows.dtype] = together.single(list(map(self._form, asked))), few, many
-        return self._shaped(asked, together.run(matrix, self._threads))
+        return self._labels.by_face(asked, together.run(matrix, self._threads))
 
     def explain(
         self, rows: Any, *, background: Any = None, encoded: bool = False
@@ -202,20 +202,6 @@ class Model:
             if face not in plan.faces:
                 raise TaskError(f"a {self.task} model {self.name!r} has no {face}; it has {', '.join(plan.faces)}")
         return plan
-
-    def _shaped(
-        self, faces: Sequence[str], answers: Iterable[npt.NDArray[Any]]
-    ) -> dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]]:
-        """What kernels answer, (n, width) each, as callers get it."""
-        found: dict[str, npt.NDArray[Any] | list[npt.NDArray[Any]]] = {}
-        for face, answer in zip(faces, answers, strict=True):
-            if face == "prediction":
-                found[face] = self._labels.of(answer)
-            elif face == "probabilities":
-                found[face] = self._labels.by_output(answer)
-            else:
-                found[face] = flat(answer) if face == "raw" else answer
-        return found
 
     def plain(self, *faces: str) -> Callable[[bytes | bytearray], list[list[Any]]] | None:
         """The way to answers for one row without NumPy, from one run; None where the backend has none.

@@ -74,25 +74,24 @@ IR = tuple(
 )
 
 
-def instructions(path: Path) -> Iterator[str]:
-    """Functions marked with `instruction`, and names that are given to what a function makes."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef):
-            if any("instruction(" in ast.unparse(mark) for mark in node.decorator_list):
-                yield node.name
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, ast.Assign):
-            yield from (
-                name.id
-                for target in node.targets
-                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple | ast.GeneratorExp)
-                for name in target.elts
-                if isinstance(name, ast.Name)
-            )
+def called(node: ast.AST) -> set[str]:
+    """Names of functions that are called somewhere in it."""
+    return {each.func.id for each in ast.walk(node) if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)}
 
 
-INSTRUCTIONS = {name for path in IR for name in instructions(path)} | {
+def named_as_instructions(bodies: list[list[ast.stmt]]) -> set[str]:
+    """Functions that make instructions or are marked as one, and names given to what they make."""
+    nodes = [node for body in bodies for node in body]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    makers = {node.name for node in functions if "instruction(" in ast.unparse(node)}
+    while more := {node.name for node in functions if called(node) & makers} - makers:
+        makers |= more
+    made = [node for node in nodes if isinstance(node, ast.Assign) and called(node.value) & makers]
+    targets = [target for node in made for target in node.targets]
+    return makers | {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+
+
+INSTRUCTIONS = named_as_instructions([ast.parse(path.read_text(encoding="utf-8")).body for path in IR]) | {
     *("flat", "sweep_four_points", "sweep_eight_points", "sweep_rows"),  # made in other ways
 }
 

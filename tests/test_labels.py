@@ -48,6 +48,14 @@ def test_several_outputs() -> None:
     assert labels.n_outputs == 2
 
 
+def test_answers_by_face() -> None:
+    labels, raw, changed = Labels(("a", "b")), np.array([[0.5], [2.0]]), np.array([[1.0], [3.0]])
+    found = labels.by_face(("prediction", "raw", "transformed"), [POSITIONS[:1], raw, changed])
+    assert found["prediction"].tolist() == ["a"]  # type: ignore[union-attr]
+    assert found["raw"].tolist() == [0.5, 2.0]  # type: ignore[union-attr]
+    assert found["transformed"] is changed
+
+
 @pytest.mark.parametrize(("shape", "expected"), [((3, 1), (3,)), ((3, 2), (3, 2)), ((3,), (3,)), ((1,), (1,))])
 def test_flat(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     assert flat(np.zeros(shape)).shape == expected

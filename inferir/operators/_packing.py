@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import mmap
-import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +25,6 @@ _BYTE_CELL = 4
 #: Where scores of bytes are made: from so many points on, up to so many columns, for so many neighbours.
 _LEAST_POINTS, _MOST_COLUMNS, _MOST_NEIGHBORS = 1024, 1 << 14, 16
 
-#: A large page, and from where on one is asked for.
-_PAGE_NBYTES, _WORTH_A_PAGE_NBYTES = 1 << 21, 1 << 18
-
 #: Points whose neighbours are looked at to decide about them.
 _ASKED = 16
 
@@ -48,29 +42,6 @@ def aligned(array: Array) -> Array:
     copy: Array = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
-
-
-def _side_by_side(*arrays: Array) -> list[Array]:
-    """Copies that begin at cache lines, of arrays that are read again and again, in a large page if there is one.
-
-    Small pages lie anywhere, and some places of a second-level cache are wanted by too many of them. The memory is
-    private: what could be shared, as Python's mmap has it unless told otherwise, gets large pages only where
-    `shmem_enabled` says so, and by default it does not (Linux, admin-guide/mm/transhuge.rst).
-    """
-    sizes = [-(-array.nbytes // LINE_NBYTES) * LINE_NBYTES for array in arrays]
-    if sys.platform != "linux" or sum(sizes) < _WORTH_A_PAGE_NBYTES:
-        return [aligned(array) for array in arrays]
-    mapped = mmap.mmap(-1, sum(sizes) + _PAGE_NBYTES, flags=mmap.MAP_PRIVATE)
-    with contextlib.suppress(OSError):  # a kernel that has no large pages
-        mapped.madvise(mmap.MADV_HUGEPAGE)
-    memory, copies = np.frombuffer(mapped, np.uint8), []
-    start = -memory.ctypes.data % _PAGE_NBYTES
-    for array, size in zip(arrays, sizes, strict=True):
-        copy: Array = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-        copy[...] = array
-        copies.append(copy)
-        start += size
-    return copies
 
 
 def packed(*arrays: Array) -> Array:
@@ -151,7 +122,8 @@ def as_bytes(points: Array, center: Array) -> ByteScores:
     offsets[:n] = np.square(whole).sum(axis=1) // 2 + 128 * whole.sum(axis=1)
     lanes = codes.reshape(groups, _BYTE_LANES, fours, 4).transpose(0, 2, 1, 3).reshape(groups, fours, LINE_NBYTES)
     offsets = offsets.reshape(groups, _BYTE_LANES)
-    return ByteScores(step, residual, *_side_by_side(offsets, lanes.view(np.uint8), *_by_cell(codes, offsets)))
+    arrays = (offsets, lanes.view(np.uint8), *_by_cell(codes, offsets))
+    return ByteScores(step, residual, *map(aligned, arrays))
 
 
 def _by_cell(codes: Array, offsets: Array) -> tuple[Array, Array]:
