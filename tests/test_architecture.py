@@ -69,7 +69,7 @@ IR = tuple(
     JIT / f"{name}.py"
     for name in (
         *("_simd", "_tiles", "_totals", "_lanes", "_dots", "_bytes", "_leaves", "_levels", "_quadrature", "_ranks"),
-        "_turned",
+        *("_turned", "_walks"),
     )
 )
 

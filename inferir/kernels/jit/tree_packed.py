@@ -15,7 +15,8 @@ walk that takes the likely turn finds its next node in the same cache line more 
 
 Batches. The highest 255 nodes of each tree, the top, are a quantised tree (`tree_quantized.py`), whose leaves are
 numbers of packed nodes. It is evaluated for 64 rows at a time, at the cost of two or three levels of a walk, and saves
-eight to ten. From there eight rows walk in lockstep, their positions in registers, until all are in a leaf.
+eight to ten. From there eight rows walk in lockstep (`_walks`), until all are in a leaf. Meanwhile the next tree's
+nodes come from memory, line by line: asked for by the walks they would come too late, and keep eight rows waiting.
 
 Few rows walk all the way, one by one, through all trees at once: so many walks go on in lockstep, and each asks for its
 next node ahead of time, where a walk alone would wait for memory at every level. Walks that have arrived are taken out
@@ -28,18 +29,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from inferir.kernels.jit._ahead import ask_for_share, share_of_turn
 from inferir.kernels.jit._codes import BLOCK, encode_numbers
 from inferir.kernels.jit._compile import apart, kernel, scalar
-from inferir.kernels.jit._simd import prefetch, read, skip_to_line, words_of
+from inferir.kernels.jit._simd import LINE, prefetch, read, skip_to_line, words_of
+from inferir.kernels.jit._walks import LANES, walk_together
 from inferir.kernels.jit.tree import DEFAULT_LEFT, ZERO_MISSING, ZERO_THRESHOLD
 from inferir.kernels.jit.tree_packer import LANE_BITS, LEAF_BITS
 from inferir.kernels.jit.tree_quantized import evaluate_tree
 
-#: Rows that walk in lockstep, from the top of a tree.
-LANES = 8
-
-#: Steps between two looks at which walks have arrived: of one row, and of eight from the top on, after the first few.
-_STEPS, _UNASKED_LEVELS, _LEVELS = 3, 4, 2
+#: Steps between two looks at which walks of one row have arrived.
+_STEPS = 3
 
 
 @scalar
@@ -52,14 +52,12 @@ def _spread(x, row, slot_column, slot_flags, values, at, apart_by):
 
 
 @scalar
-def _next(values, begin, spare_bits, node, position, shift):
-    """The node behind `position` for the row whose values are from `begin` on: LANES apart where a link's low bits are
-    used, side by side where LANE_BITS are spare. In a leaf, the same node."""
+def _next(values, node, position, shift):
+    """The node behind `position` for the row whose values lie side by side. In a leaf, the same node."""
     at = position * np.uint64(2) * words_of(values)
     link = np.uint32(node[at + words_of(values)])
-    slot = (link & ((np.uint32(1) << shift) - np.uint32(1))) >> np.uint32(spare_bits)
-    value = values[begin + np.uint64(slot)]
-    return position + np.uint64(link >> shift) + np.uint64(value > read(node, at, values))
+    slot = (link & ((np.uint32(1) << shift) - np.uint32(1))) >> np.uint32(LANE_BITS)
+    return position + np.uint64(link >> shift) + np.uint64(values[np.uint64(slot)] > read(node, at, values))
 
 
 @scalar
@@ -83,13 +81,13 @@ def _walk_alone(values, node, shift, walking, position, lane, reached):
     while left_to_walk > np.uint64(0):
         for _ in range(_STEPS):
             for q in range(left_to_walk):
-                behind = _next(values, np.uint64(0), LANE_BITS, node, np.uint64(position[q]), shift)
+                behind = _next(values, node, np.uint64(position[q]), shift)
                 _ask_for(values, node, behind)
                 position[q] = behind
         left = np.uint64(0)
         for q in range(left_to_walk):
             here, chosen = np.uint64(position[q]), lane[q]
-            behind = _next(values, np.uint64(0), LANE_BITS, node, here, shift)
+            behind = _next(values, node, here, shift)
             _ask_for(values, node, behind)
             reached[chosen] = behind
             position[left], lane[left] = behind, chosen
@@ -100,70 +98,16 @@ def _walk_alone(values, node, shift, walking, position, lane, reached):
 
 
 @scalar
-def _level(values, b, node, positions, shift):
-    """The nodes behind eight positions. Eight names, so that they are registers: an array would be memory."""
-    p0, p1, p2, p3, p4, p5, p6, p7 = positions
-    b1, b2, b3, b4 = b + np.uint64(1), b + np.uint64(2), b + np.uint64(3), b + np.uint64(4)
-    b5, b6, b7 = b + np.uint64(5), b + np.uint64(6), b + np.uint64(7)
-    return (
-        _next(values, b, 0, node, p0, shift), _next(values, b1, 0, node, p1, shift),
-        _next(values, b2, 0, node, p2, shift), _next(values, b3, 0, node, p3, shift),
-        _next(values, b4, 0, node, p4, shift), _next(values, b5, 0, node, p5, shift),
-        _next(values, b6, 0, node, p6, shift), _next(values, b7, 0, node, p7, shift),
-    )  # fmt: skip
-
-
-@scalar
-def _link(values, node, position):
-    """0 in a leaf, and nowhere else."""
-    return node[position * np.uint64(2) * words_of(values) + words_of(values)]
-
-
-@scalar
-def _arrived(values, node, positions):
-    """Whether all are leaves."""
-    p0, p1, p2, p3, p4, p5, p6, p7 = positions
-    links = _link(values, node, p0) | _link(values, node, p1) | _link(values, node, p2) | _link(values, node, p3)
-    links |= _link(values, node, p4) | _link(values, node, p5) | _link(values, node, p6) | _link(values, node, p7)
-    return links == 0
-
-
-@scalar
-def _entry(entry, begin, slots, at):
-    """Where the walk of the row at `at` begins."""
-    return np.uint64(np.uint32(entry[begin + np.uint64(slots[at]), 0]))
-
-
-@scalar
-def _arrive(values, node, position, leaf_value):
-    """The number of the leaf at `position`, whose values are asked for."""
-    leaf = _leaf(values, node, position)
-    prefetch(leaf_value, np.uint64(leaf) * np.uint64(leaf_value.shape[1]))
-    return leaf
-
-
-@scalar
 def _walk_eight(values, b, node, shift, entry, begin, slots, at, leaf_value, reached, q):
-    """reached[q + i] is the number of the leaf of row i, for eight rows in lockstep."""
-    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-    behind = at + four
-    positions = (
-        _entry(entry, begin, slots, at), _entry(entry, begin, slots, at + one), _entry(entry, begin, slots, at + two),
-        _entry(entry, begin, slots, at + three), _entry(entry, begin, slots, behind),
-        _entry(entry, begin, slots, behind + one), _entry(entry, begin, slots, behind + two),
-        _entry(entry, begin, slots, behind + three),
-    )  # fmt: skip
-    for _ in range(np.int64(_UNASKED_LEVELS)):
-        positions = _level(values, b, node, positions, shift)
-    while not _arrived(values, node, positions):
-        for _ in range(np.int64(_LEVELS)):
-            positions = _level(values, b, node, positions, shift)
-    p0, p1, p2, p3, p4, p5, p6, p7 = positions
-    reached[q], reached[q + one] = _arrive(values, node, p0, leaf_value), _arrive(values, node, p1, leaf_value)
-    reached[q + two], reached[q + three] = _arrive(values, node, p2, leaf_value), _arrive(values, node, p3, leaf_value)
-    q += four
-    reached[q], reached[q + one] = _arrive(values, node, p4, leaf_value), _arrive(values, node, p5, leaf_value)
-    reached[q + two], reached[q + three] = _arrive(values, node, p6, leaf_value), _arrive(values, node, p7, leaf_value)
+    """reached[q + i] is the number of the leaf of row i, for eight rows in lockstep, whose values are asked for."""
+    lanes = np.uint64(LANES)
+    for i in range(lanes):
+        reached[q + i] = entry[begin + np.uint64(slots[at + i]), 0]
+    walk_together(node, shift, values, b, reached, q)
+    for i in range(lanes):
+        leaf = _leaf(values, node, np.uint64(reached[q + i]))
+        prefetch(leaf_value, np.uint64(leaf) * np.uint64(leaf_value.shape[1]))
+        reached[q + i] = leaf
 
 
 @scalar
@@ -198,14 +142,22 @@ def _add_alone(node, packed_root, leaf_value, tree_target, shift, values, positi
                 sums[target + j, r] += leaf_value[leaf, j]
 
 
+@scalar
+def _first_word(values, node, packed_root, t):
+    """Where the nodes of tree t begin; behind the last tree, where they end."""
+    if t < np.uint64(packed_root.shape[0]):
+        return np.uint64(packed_root[t]) * np.uint64(2) * words_of(values)
+    return np.uint64(node.shape[0])
+
+
 @apart
 def _add_together(
-    x, top, rows, slot_column, slot_flags, node, group, cuts, plane, tree, tile, op, entry, leaf_value, tree_target,
-    shift, values, reached, rank, columns, codes, slots, sums,
+    x, top, rows, slot_column, slot_flags, node, packed_root, group, cuts, plane, tree, tile, op, entry, leaf_value,
+    tree_target, shift, values, reached, rank, columns, codes, slots, sums,
 ):  # fmt: skip
     """Add the leaves that rows of several blocks reach in all trees: tree after tree, as nodes and leaves come
-    from farther away than rows."""
-    block, lanes = np.uint64(BLOCK), np.uint64(LANES)
+    from farther away than rows. Eight rows have a share of the next tree's nodes come, if a row has a line or less."""
+    block, lanes, one, two, line = np.uint64(BLOCK), np.uint64(LANES), np.uint64(1), np.uint64(2), np.uint64(LINE // 4)
     codes_at, slots_at = skip_to_line(codes), skip_to_line(slots)
     of_eight, of_block = lanes * np.uint64(slot_column.shape[0]), block * np.uint64(plane.shape[0])
     for r in range(block):
@@ -217,12 +169,16 @@ def _add_together(
         encode_numbers(x, top + first, min(block, rows - first), group, cuts, plane, rank, columns, codes, own_codes)
     for t in range(np.uint64(tree.shape[0] - 1)):
         begin, at = np.uint64(tree[t, 2]), slots_at + np.uint64(tree[t, 4])
+        wanted = _first_word(values, node, packed_root, t + one)
+        wanted_end = _first_word(values, node, packed_root, t + two)
+        share = share_of_turn(wanted, wanted_end, rows, rows // lanes + one, line)
         for first in range(np.uint64(0), rows, block):
             count, own_codes = min(block, rows - first), codes_at + first // block * of_block
             evaluate_tree(tree, t, tile, op, count, codes, own_codes, slots, slots_at)
             for q in range(count, (count + lanes - np.uint64(1)) // lanes * lanes):
                 slots[at + q] = 0  # a leaf that there is: behind the last row codes are rubbish
             for q in range(np.uint64(0), count, lanes):  # what is behind the last row walks along, and is not added
+                wanted = ask_for_share(node, wanted, wanted_end, share, line)
                 own_values = (first + q) // lanes * of_eight
                 _walk_eight(values, own_values, node, shift, entry, begin, slots, at + q, leaf_value, reached, q)
             _add_leaves(leaf_value, reached, first, count, sums, np.uint64(tree_target[t]))
@@ -252,8 +208,8 @@ def forest_packed(
                 _add_alone(node, packed_root, leaf_value, tree_target, shift, values, position, lane, reached, sums, r)
         else:
             _add_together(
-                x, top, rows, slot_column, slot_flags, node, group, cuts, plane, tree, tile, op, entry, leaf_value,
-                tree_target, shift, values, reached, rank, columns, codes, slots, sums,
+                x, top, rows, slot_column, slot_flags, node, packed_root, group, cuts, plane, tree, tile, op, entry,
+                leaf_value, tree_target, shift, values, reached, rank, columns, codes, slots, sums,
             )  # fmt: skip
         for r in range(rows):
             for j in range(np.uint64(base.shape[0])):

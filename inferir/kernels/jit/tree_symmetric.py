@@ -4,7 +4,7 @@ answers read as bits, low bit first. (Prokhorenkova et al. 2018, arXiv:1706.0951
 Rows become codes as in `tree_quantized`, and a level is a word: plane << 8 | rank. A level is then answered for up to
 256 rows at a time, and adds its bit to their leaves' numbers, which are bytes (`_levels`). Four trees share one pass
 over the leaves. As these are 2 kB a tree, more than a cache has room for in a large forest, several blocks of rows go
-through a few trees before those that come next.
+through a few trees before those that come next, whose leaves are asked for meanwhile.
 
 A block of few rows is answered row by row. Nothing of a tree waits for another level of it, so a CPU overlaps them all.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from inferir.kernels.jit._ahead import ask_for_share, share_of_turn
 from inferir.kernels.jit._codes import BLOCK, encode, row_codes
 from inferir.kernels.jit._compile import apart, kernel, scalar
 from inferir.kernels.jit._leaves import add_four
 from inferir.kernels.jit._levels import number_of_64, number_of_256
-from inferir.kernels.jit._simd import skip_to_line
+from inferir.kernels.jit._simd import LINE, skip_to_line
 from inferir.kernels.jit.tree_quantized import add_leaf
 
 #: Trees whose leaves stay near while all rows go through them: 256 leaves in double are 2 kB.
@@ -59,12 +60,16 @@ def _add_four(level, split_begin, leaf_begin, leaf_value, t, rows, codes, codes_
 def _evaluate(level, split_begin, leaf_begin, leaf_value, rows, of_block, codes, codes_at, numbers, sums):
     """Add the leaves of all trees to the sums of several blocks of rows."""
     n_trees, block, four = np.uint64(split_begin.shape[0] - 1), np.uint64(BLOCK), np.uint64(4)
-    at, by_four = skip_to_line(numbers), leaf_value.shape[1] == 1
+    at, by_four, line = skip_to_line(numbers), leaf_value.shape[1] == 1, np.uint64(LINE // 8)
     for begin in range(np.uint64(0), n_trees, np.uint64(NEAR_TREES)):
         end = min(begin + np.uint64(NEAR_TREES), n_trees)
+        wanted = np.uint64(leaf_begin[end])
+        wanted_end = np.uint64(leaf_begin[min(end + np.uint64(NEAR_TREES), n_trees)])
+        share = share_of_turn(wanted, wanted_end, rows, rows // np.uint64(64) + np.uint64(1), line)
         for first in range(np.uint64(0), rows, block):
             count, own_codes, t = min(block, rows - first), codes_at + first // block * of_block, begin
             while by_four and t + four <= end:
+                wanted = ask_for_share(leaf_value, wanted, wanted_end, share, line)
                 _add_four(level, split_begin, leaf_begin, leaf_value, t, count, codes, own_codes, numbers, sums, first)
                 t += four
             while t < end:
