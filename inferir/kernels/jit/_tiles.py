@@ -16,7 +16,9 @@ give for up to TILE_ROWS rows of x and GROUPS groups from `group` on
     totals[r, q * lanes + l] = sum over begin <= f < end of step(x[at + r * row + f], packed[group + q, f, ..., l])
 
 where x and packed are arrays of any shape, `at` is the position of a first value in x, `row` leads to the next, and a
-group has `depth` columns.
+group has `depth` columns. Where outputs are so few that memory may be what is waited for, rows that come later are
+asked for meanwhile: those of x, or by `product_tiles_before` (..., later, later_at) those of another array, of which x
+may be a copy that was worked on.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ from inferir.kernels.jit._compile import scalar
 from inferir.kernels.jit._simd import LINE, instruction, prefetch_at, registers_nbytes
 
 __all__ = [
-    "GROUPS", "TILE_ROWS", "TOTALS", "gaussian_tiles", "loop", "multiply_add", "opaque", "product_tiles", "spread",
-    "square_tiles",
+    "GROUPS", "TILE_ROWS", "TOTALS", "gaussian_tiles", "loop", "multiply_add", "opaque", "product_tiles",
+    "product_tiles_before", "spread", "square_tiles",
 ]  # fmt: skip
 
 #: Rows and groups that are asked for at a time, at most.
@@ -172,19 +174,18 @@ class _Tile:
         column, sums = loop(b, begin, whole, _UNROLLED, columns, self.zeros)
         return loop(b, column, end, 1, self._add_column, sums)[1]
 
-    def prefetch(self, begin: Any, ahead: Any) -> None:
-        """Ask for a panel of the rows whose values are `ahead` of these."""
+    def prefetch(self, rows: list[Any], begin: Any) -> None:
+        """Ask for a panel of other rows, those that come later."""
         b = self._b
-        for base in self._rows:
+        for row in rows:
             for line in range(PANEL_COLUMNS // self.n_lanes):
-                place = b.add(b.add(begin, ahead), _number(line * self.n_lanes))
-                prefetch_at(b, b.gep(base, [place]))
+                prefetch_at(b, self._address(10, b.add(b.add(row, begin), _number(line * self.n_lanes))))
 
 
 def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int) -> Callable[..., Any]:
     def lower(
         b: Any, address: Any, x: Any, at: Any, row: Any, packed: Any, group: Any, depth: Any, first: Any, last: Any,
-        totals: Any, to: Any,
+        totals: Any, to: Any, later: Any, later_at: Any,
     ) -> None:  # fmt: skip
         rows = [b.add(at, b.mul(row, _number(r))) for r in range(n_rows)]
         groups = [b.mul(b.add(group, _number(q)), depth) for q in range(n_groups)]
@@ -201,7 +202,7 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
             end = b.add(begin, _number(PANEL_COLUMNS))
             end = b.select(b.icmp_unsigned("<", end, last), end, last)
             if n_rows == TILE_ROWS and n_groups == 1:  # so few outputs that memory may be what is waited for
-                tile.prefetch(begin, b.mul(row, _number(TILE_ROWS)))
+                tile.prefetch([b.add(later_at, b.mul(row, _number(r))) for r in range(n_rows)], begin)
             for place, total in zip(places, tile.sums(begin, end), strict=True):
                 b.store(b.fadd(total, b.load(place, align=tile.nbytes)), place, align=tile.nbytes)
             return []
@@ -215,7 +216,7 @@ def _lower(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int)
 def _tile(step: Callable[..., Any], n_rows: int, n_groups: int, n_vectors: int) -> Any:
     """One tile, as an instruction; totals are written from position `to` on."""
 
-    def tile(x, at, row, packed, group, depth, begin, end, totals, to):
+    def tile(x, at, row, packed, group, depth, begin, end, totals, to, later, later_at):
         lanes = packed.shape[2] // n_vectors
         for r in range(n_rows):
             values = x.reshape(-1)[int(at + r * row) :][int(begin) : int(end), None].astype(np.float64)
@@ -237,47 +238,52 @@ def _tiles(step: Callable[..., Any], n_vectors: int = 1) -> Any:
     )
 
     @scalar
-    def tiles(x, at, row, rows, packed, group, groups, depth, begin, end, totals):
+    def tiles_before(x, at, row, rows, packed, group, groups, depth, begin, end, totals, later, later_at):
         lanes = np.uint64(packed.shape[2] // n_vectors)
         one, two, four, eight, width = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8), np.uint64(TOTALS)
         many, some = registers_nbytes() >= np.uint64(2048), registers_nbytes() >= np.uint64(512)
         r = np.uint64(0)
         while r < rows:
-            left, start, q = rows - r, at + r * row, np.uint64(0)
+            left, q, start, asked, to = rows - r, np.uint64(0), at + r * row, later_at + r * row, r * width
             if many and left >= eight:
                 while q + two <= groups:
-                    tile_8x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    tile_8x2(x, start, row, packed, group + q, depth, begin, end, totals, to + q * lanes, later, asked)
                     q += two
                 if q < groups:
-                    tile_8x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    tile_8x1(x, start, row, packed, group + q, depth, begin, end, totals, to + q * lanes, later, asked)
                 r += eight
             elif some and left >= four:
                 while many and q + two <= groups:
-                    tile_4x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    tile_4x2(x, start, row, packed, group + q, depth, begin, end, totals, to + q * lanes, later, asked)
                     q += two
                 while q < groups:
-                    tile_4x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    tile_4x1(x, start, row, packed, group + q, depth, begin, end, totals, to + q * lanes, later, asked)
                     q += one
                 r += four
             elif not some and left >= two:
                 while q < groups:
-                    tile_2x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    tile_2x1(x, start, row, packed, group + q, depth, begin, end, totals, to + q * lanes, later, asked)
                     q += one
                 r += two
             else:
                 if groups == four:
-                    tile_1x4(x, start, row, packed, group, depth, begin, end, totals, r * width)
+                    tile_1x4(x, start, row, packed, group, depth, begin, end, totals, to, later, asked)
                     q = four
                 if q + two <= groups:
-                    tile_1x2(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    tile_1x2(x, start, row, packed, group + q, depth, begin, end, totals, to + q * lanes, later, asked)
                     q += two
                 if q < groups:
-                    tile_1x1(x, start, row, packed, group + q, depth, begin, end, totals, r * width + q * lanes)
+                    tile_1x1(x, start, row, packed, group + q, depth, begin, end, totals, to + q * lanes, later, asked)
                 r += one
 
-    return tiles
+    @scalar
+    def tiles(x, at, row, rows, packed, group, groups, depth, begin, end, totals):
+        later_at = at + np.uint64(TILE_ROWS) * row
+        tiles_before(x, at, row, rows, packed, group, groups, depth, begin, end, totals, x, later_at)
+
+    return tiles, tiles_before
 
 
-product_tiles = _tiles(_product)
-square_tiles = _tiles(_square)
-gaussian_tiles = _tiles(_gaussian, 2)
+product_tiles, product_tiles_before = _tiles(_product)
+square_tiles, _ = _tiles(_square)
+gaussian_tiles, _ = _tiles(_gaussian, 2)
