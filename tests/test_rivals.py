@@ -16,6 +16,7 @@ from benchmarks.rivals import agreement, measure, process, record, report
 from benchmarks.rivals.cases import CASES, THREAD_CASES
 from benchmarks.rivals.environments import ENVIRONMENTS
 from benchmarks.rivals.peers import OURS, PEERS, READING, WORKERS, reading
+from benchmarks.rivals.process import SideBySide
 from benchmarks.rivals.subject import Subject
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,6 +120,30 @@ def test_ratios_are_of_the_best_peer(kept: record.Record) -> None:
     made = report.page(kept)["rivals"]
     assert "2.0 | 3.0 onnxruntime" in made
     assert f"behind the best peer: {third.case.label}, 1 rows (0.67 faiss)" in made
+
+
+def test_threads_beside_processes_side_by_side(kept: record.Record) -> None:
+    def of(threads: int, median_s: float, **more: Any) -> dict[str, Any]:
+        return cell("pca_100", 10_000, median_s) | {"part": "threads", "threads": threads} | more
+
+    kept.put(of(1, 1e-3), kept.environments[0])
+    kept.put(of(2, 8e-4, apart={"median_s": 5e-4}), kept.environments[0])
+    assert report.page(kept)["threads"].splitlines()[-1] == f"| {CASES['pca_100'].label} | 1,000 | 1.25 | 2.00 |"
+
+
+def test_processes_side_by_side_take_as_long_as_the_slowest() -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Timed:
+        def __init__(self, seconds: float) -> None:
+            self._seconds = seconds
+
+        def turn(self, rows: int, calls: int) -> float:
+            asked.append((rows, calls))
+            return self._seconds
+
+    assert SideBySide([Timed(0.1), Timed(0.3)]).turn(1_000, 7) == 0.3
+    assert asked == [(500, 7), (500, 7)]
 
 
 def test_reading_is_a_limit_and_no_peer(kept: record.Record) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 from benchmarks.rivals.agreement import COMPARED_ROWS, agree
 from benchmarks.rivals.cases import CASES, THREAD_CASES, Case
 from benchmarks.rivals.measure import turns
-from benchmarks.rivals.peers import OURS, PEERS, READING, WORKERS
+from benchmarks.rivals.peers import APART, OURS, PEERS, READING, WORKERS
 from benchmarks.rivals.prepare import prepare
-from benchmarks.rivals.process import PeerError, Process
+from benchmarks.rivals.process import PeerError, Process, SideBySide
 from benchmarks.rivals.record import RECORD, Record, environment
 
 #: A call that would take longer, going by the rows before, is not made.
@@ -110,20 +110,25 @@ def compare(case: Case, names: Iterable[str], options: argparse.Namespace, recor
 
 
 def compare_threads(case: Case, options: argparse.Namespace, record: Record, facts: Any) -> None:
-    """Ours on one thread and on all cores."""
+    """Ours on one thread and on all cores; and as many processes with one thread each, side by side."""
     counts = (1, os.cpu_count() or 1)
     processes = {threads: Process(OURS, case.key, threads) for threads in counts}
-    for process in processes.values():
+    single = [Process(OURS, case.key, 1) for _ in range(max(counts))]
+    for process in (*processes.values(), *single):
         process.ready()
     for rows in _THREAD_ROWS:
-        found = turns(processes, rows, options.seconds, max(counts))
+        found = turns({**processes, APART: SideBySide(single)}, rows, options.seconds, max(counts))
+        apart = found.pop(APART)
         for threads, figure in found.items():
             cell = {"part": "threads", "case": case.key, "rows": rows, "threads": threads, "clock": "wall"}
             cell |= {"load": round(os.getloadavg()[0], 1), "peers": {OURS: figure._asdict()}}
+            if threads > 1:
+                cell |= {APART: apart._asdict()}
             record.put(cell, facts)
         one, all_cores = (found[threads].median_s for threads in counts)
-        say(f"  {rows:>7,} rows: {one * 1e6:,.0f} us, {all_cores * 1e6:,.0f} us: {one / all_cores:.2f}")
-    for process in processes.values():
+        gains = f"{one / all_cores:.2f}, side by side {one / apart.median_s:.2f}"
+        say(f"  {rows:>7,} rows: {one * 1e6:,.0f} us, {all_cores * 1e6:,.0f} us: {gains}")
+    for process in (*processes.values(), *single):
         process.close()
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Figure", "turns"]
+__all__ = ["Figure", "Turner", "turns"]
 
 TURN_S = 0.01
 

@@ -8,16 +8,19 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.rivals.environments import python_of
+from benchmarks.rivals.measure import Turner
 from benchmarks.rivals.peers import WORKERS
 from benchmarks.rivals.subject import Array
 
-__all__ = ["PeerError", "Process"]
+__all__ = ["PeerError", "Process", "SideBySide"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,3 +101,17 @@ class Process:
     def close(self) -> None:
         self._process.communicate()  # closes its input, which ends it
         self._errors.close()
+
+
+class SideBySide:
+    """Processes that take a turn at the same time, each with its part of the rows: what so many cores could gain if
+    nothing had to be shared out."""
+
+    def __init__(self, processes: Sequence[Turner]) -> None:
+        self._processes = processes
+
+    def turn(self, rows: int, calls: int) -> float:
+        """Seconds of the slowest."""
+        part = rows // len(self._processes)
+        with ThreadPoolExecutor(len(self._processes)) as pool:
+            return max(pool.map(lambda process: process.turn(part, calls), self._processes))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.rivals.cases import CASES, Case
-from benchmarks.rivals.peers import OURS, PEERS
+from benchmarks.rivals.peers import APART, OURS, PEERS
 from benchmarks.rivals.record import RECORD, Record
 
 __all__ = ["Cell", "between", "cells", "geometric_mean", "groups"]
@@ -104,7 +104,7 @@ def _everything(found: list[Cell]) -> Iterator[str]:
 
 
 def _threads(record: Record) -> Iterator[str]:
-    """Ours on one thread, over ours on all."""
+    """Ours on one thread, over ours on all; and over as many processes side by side, where that was measured."""
     figures = {
         (cell["case"], cell["rows"], cell["threads"]): cell["peers"][OURS]["median_s"]
         for cell in record.cells
@@ -112,15 +112,17 @@ def _threads(record: Record) -> Iterator[str]:
     }
     if not figures:
         return
+    apart = {(cell["case"], cell["rows"]): cell[APART]["median_s"] for cell in record.cells if APART in cell}
     most = max(threads for _, _, threads in figures)
     rows = sorted({n for _, n, _ in figures})
-    yield f"| model | {' | '.join(f'{n:,} rows, us | 1 / {most} threads' for n in rows)} |"
-    yield f"|---|{'--:|--:|' * len(rows)}"
+    yield f"| model | {' | '.join(f'{n:,} rows, us | 1 / {most} threads | side by side' for n in rows)} |"
+    yield f"|---|{'--:|--:|--:|' * len(rows)}"
     for key in (key for key in CASES if any(case == key for case, _, _ in figures)):
         line = [CASES[key].label]
         for n in rows:
             one, all_threads = figures.get((key, n, 1)), figures.get((key, n, most))
             line += [_time(one), f"{one / all_threads:.2f}"] if one and all_threads else ["", ""]
+            line.append(f"{one / apart[key, n]:.2f}" if one and (key, n) in apart else "")
         yield f"| {' | '.join(line)} |"
 
 

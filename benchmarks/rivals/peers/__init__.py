@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["OURS", "PEERS", "READING", "WORKERS", "Peer"]
+__all__ = ["APART", "OURS", "PEERS", "READING", "WORKERS", "Peer"]
 
 
 class Peer(NamedTuple):
@@ -50,6 +50,9 @@ PEERS: Mapping[str, Peer] = {
 
 #: What no answer can be faster than. It takes turns with the peers of dense models.
 READING = "reading"
+
+#: As many processes of ours as there are cores, side by side: what threads are compared with.
+APART = "apart"
 
 #: All that can have a process.
 WORKERS: Mapping[str, Peer] = {**PEERS, READING: Peer("reading", ("numpy",))}
