@@ -193,9 +193,10 @@ class App:
             await self._runner.setup()
             self._looking = asyncio.ensure_future(self._look())
             self._grpc = await grpc.start(self.parts, self._keys)
-        assert self._runner.server is not None
+        http = self._runner.server
+        assert isinstance(http, HttpServer)
         for each in sockets:
-            listener = Listener(each, self._runner.server, context)
+            listener = Listener(each, http.receiver, context)
             listener.start()
             self._listeners.setdefault(key, []).append(listener)
 

@@ -15,7 +15,7 @@ from inferir.server.errors import UnsupportedMediaError
 from inferir.server.inference.cache import AnswerCache
 from inferir.server.inference.dataplane import Answers, DataPlane
 from inferir.server.models.registry import ModelVersion, Table
-from inferir.server.request.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Exchange
+from inferir.server.request.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Body, Exchange
 from inferir.server.request.replies import Reply
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class PredictHandler:
         read_s = monotonic()
         stages[VALIDATE] = read_s - decoded_s
         table = plane.registry.table
-        if self._cache is not None and (said := self._cache.get(table, exchange.body)) is not None:
+        if self._cache is not None and (said := self._cache.get(table, bytes(exchange.body))) is not None:
             exchange.rows = len(said)
             return _reply(exchange, request, version, said, monotonic())
         encoded = payload.encode(request, version.columns)
@@ -83,7 +83,7 @@ class PredictHandler:
         answered_s = monotonic()
         said = payload.answers(predictions, probabilities, version.model.classes, request.options)
         if self._cache is not None:
-            self._cache.put(table, exchange.body, said)
+            self._cache.put(table, bytes(exchange.body), said)
         return _reply(exchange, request, version, said, answered_s)
 
 
@@ -139,7 +139,7 @@ def check_json(exchange: Exchange) -> None:
         raise UnsupportedMediaError(f"expected Content-Type application/json, got {content_type[:100]!r}")
 
 
-def decode_json(body: bytes) -> Any:
+def decode_json(body: Body) -> Any:
     """The values in a JSON body. Raises InvalidInputError (E006)."""
     try:
         return _decode(body)

@@ -57,7 +57,9 @@ class ContainerHandlers:
         name = exchange.headers.get(TARGET_MODEL)
         version = self._parts.plane.resolve(exchange, name.removesuffix(".apr") if name else None)
         started_s = monotonic()
-        request = invocations.decode(exchange.body, exchange.headers.get("Content-Type"), self._columns_of(version))
+        request = invocations.decode(
+            bytes(exchange.body), exchange.headers.get("Content-Type"), self._columns_of(version)
+        )
         faces = version.model.faces
         face = request.face or ("prediction" if "prediction" in faces else faces[0])
         decoded_s = monotonic()

@@ -22,24 +22,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.helpers import ceil_timeout
+from aiohttp.http import HttpRequestParser
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from inferir.server.errors import BodyTimeoutError, RequestError, TooLargeError
-from inferir.server.request.exchange import Exchange
+from inferir.server.request.exchange import Body, Exchange
 from inferir.server.request.gate import Gate
+from inferir.server.request.receiver import LARGEST_BYTES, Incoming, Receiver
 from inferir.server.request.replies import Reply, ReplyResponse, encode_reply
 
 __all__ = ["Connection", "HttpServer"]
 
-#: So long the pieces of a body are waited for on the short way, and so large is the body at most: aiohttp stops reading
-#: when there is more that nobody has taken.
-_MOMENT_S, _LARGEST_IN_PIECES = 0.05, 2**17
+#: So long the pieces of a body are waited for on the short way, and up to twice as long.
+_MOMENT_S = 0.05
 
 #: After an answer that came before the whole body: so long the rest is read, so that the client gets to the answer.
 _LINGERING_S = 1.0
@@ -63,6 +64,9 @@ class HttpServer(web.Server):
         self.body_timeout_s = body_timeout_s
         self.max_connections = max_connections
         self._alone: set[asyncio.Future[Reply]] = set()
+        #: Those that receive a body, and whether that was seen by `_look`.
+        self._waited_for: dict[Connection, bool] = {}
+        self._moment: asyncio.TimerHandle | None = None
 
     def finish_alone(self, pending: Awaitable[Reply]) -> None:
         """Let an answer come that nobody takes, for the sake of what it holds."""
@@ -73,12 +77,38 @@ class HttpServer(web.Server):
     def busy(self) -> bool:
         """Whether a request is in work, or was read and is not."""
         return bool(self._alone) or any(
-            each._request_in_progress or each._messages or getattr(each, "waits_for_body", False)
+            each._request_in_progress or each._messages or getattr(each, "incoming", None) is not None
             for each in self._connections
         )
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def receiver(self) -> Receiver:
+        """A connection, and what receives for it."""
+        return Receiver(Connection(self, loop=self._loop, **self._kwargs))
+
+    def wait_for(self, connection: Connection) -> None:
+        """A moment, for the rest of a body. One timer looks after all of them: one each would cost more than the rest
+        of the waiting.
+        """
+        self._waited_for[connection] = False
+        if self._moment is None:
+            self._moment = self._loop.call_later(_MOMENT_S, self._look)
+
+    def wait_no_longer(self, connection: Connection) -> None:
+        del self._waited_for[connection]
+
+    def _look(self) -> None:
+        """Those who were there when it looked before have had their moment."""
+        self._moment = None
+        for connection, seen in list(self._waited_for.items()):
+            if seen:
+                connection.moment_over()
+            else:
+                self._waited_for[connection] = True
+        if self._waited_for:
+            self._moment = self._loop.call_later(_MOMENT_S, self._look)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
@@ -132,6 +162,14 @@ class HttpServer(web.Server):
         return TooLargeError(f"expected a body of at most {self.max_body_bytes} bytes, got {n_bytes} or more")
 
 
+class _Head(NamedTuple):
+    """All bytes of a request before its body; what aiohttp's parser makes of them; how long the body is."""
+
+    bytes: bytes
+    message: Any
+    length: int
+
+
 class Connection(RequestHandler):
     """One connection.
 
@@ -139,15 +177,17 @@ class Connection(RequestHandler):
     n_answered  how many requests have their answer, of as many as `_request_count` says that came.
     """
 
-    __slots__ = ("_head_timer", "_http", "_moment", "_partial", "begun", "n_answered")
+    __slots__ = ("_fresh", "_head_timer", "_http", "_known", "begun", "incoming", "n_answered")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, lingering_time=_LINGERING_S, **options)
         self._http = manager
         self._head_timer: asyncio.TimerHandle | None = None
-        #: A request whose body is not whole, and who gives it to aiohttp when the moment is over.
-        self._partial: tuple[Any, Any] | None = None
-        self._moment: asyncio.TimerHandle | None = None
+        self.incoming: Incoming | None = None
+        #: Whether the parser has read nothing yet, and so is at the beginning of a request.
+        self._fresh = True
+        #: A head that it made a request of, from its first byte to its last.
+        self._known: _Head | None = None
         self.begun: tuple[Exchange, Awaitable[Reply]] | None = None
         self.n_answered = 0
 
@@ -161,30 +201,26 @@ class Connection(RequestHandler):
         # has its answer while others are answered, and its bytes are still in the cache.
         transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
 
-    @property
-    def waits_for_body(self) -> bool:
-        """Whether a request is waited for whose body is not whole."""
-        return self._partial is not None
-
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
-        self._take_partial()
+        self._take_incoming()
         if self.begun is not None:  # nobody waits for it any more, but it has a place among the requests in work
             self._http.finish_alone(self.begun[1])
             self.begun = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._partial is not None:
-            self._receive_rest(data)
+        if self.incoming is not None:  # aiohttp asks its parser for what that kept back, which is nothing
             return
         waiter, parser = self._waiter, self._parser
         waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
         if not waits or self._messages or self._upgraded or parser is None:
+            self._fresh = False
             super().data_received(data)
             return
-        if self._force_close or self._close:
+        if self._force_close or self._close or self._receives_as_before(data):
             return
+        fresh, self._fresh = self._fresh, False
         messages, upgraded, tail = _parsed(parser, data)
         if not messages:
             if self._head_timer is None:
@@ -193,55 +229,112 @@ class Connection(RequestHandler):
         if self._head_timer is not None:
             self._stop_head_timer()
         self._request_count += len(messages)
-        if len(messages) == 1 and (self._answered(*messages[0]) or self._comes_in_pieces(*messages[0])):
+        if len(messages) == 1 and (self._answered(*messages[0]) or self._receives(*messages[0], data, fresh)):
             return
         self._leave_to_task(messages, upgraded, tail)
 
-    def _comes_in_pieces(self, message: Any, payload: Any) -> bool:
-        """Whether it is worth a moment to wait for the rest of a request's body."""
-        if self.begun is not None or type(message) is _ErrInfo or message.should_close or message.upgrade:
+    # -- a body whose pieces come one right after the other
+
+    def _receives(self, message: Any, payload: Any, data: bytes, fresh: bool) -> bool:
+        """Whether the rest of a request's body is to be received into its place.
+
+        data   what the parser read last.
+        fresh  whether it had read nothing before.
+        """
+        if self.begun is not None or type(message) is _ErrInfo or payload.is_eof() or not self._may_answer(message):
             return False
         length = message.headers.get("Content-Length", "")
         if (
-            payload.is_eof()
+            message.chunked
+            or message.compression is not None
             or payload.exception() is not None
-            or self._reading_paused
             or not length.isdecimal()
-            or len(length) > len(str(_LARGEST_IN_PIECES))
-            or not payload.total_bytes < int(length) <= min(_LARGEST_IN_PIECES, self._http.max_body_bytes)
+            or len(length) > len(str(LARGEST_BYTES))
+            or not payload.total_bytes < int(length) <= min(LARGEST_BYTES, self._http.max_body_bytes)
             or "Expect" in message.headers
         ):
             return False
-        self._partial = message, payload
-        self._moment = self._loop.call_later(_MOMENT_S, self._moment_over)
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if fresh:
+            self._known = _Head(data[: len(data) - payload.total_bytes], message, int(length))
+        self._receive(Incoming(message, payload, int(length), b"".join(payload._buffer)))
         return True
 
-    def _receive_rest(self, data: bytes) -> None:
-        """More of a request of which there was a part."""
+    def _receives_as_before(self, data: bytes) -> bool:
+        """The same for a request with the very head that the one before had: clients send the same again and again,
+        and what a parser that has read nothing makes of it is known.
+        """
+        known = self._known
+        if (
+            known is None
+            or not self._fresh
+            or not 0 <= len(data) - len(known.bytes) < known.length
+            or not data.startswith(known.bytes)
+            or self.begun is not None
+            or not self._may_answer(known.message)
+        ):
+            return False
+        self._request_count += 1
+        self._receive(Incoming(known.message, None, known.length, data[len(known.bytes) :], known.bytes))
+        return True
+
+    def _receive(self, incoming: Incoming) -> None:
+        self.incoming = incoming
+        self._http.wait_for(self)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+
+    def body_received(self, n_bytes: int) -> None:
+        """So many bytes more lie where `incoming` has them."""
+        incoming = self.incoming
+        assert incoming is not None
+        if not incoming.add(n_bytes):
+            return
+        self._take_incoming()
         if self._force_close or self._close or self._parser is None:
             return
-        messages, upgraded, tail = _parsed(self._parser, data)
-        self._request_count += len(messages)
-        assert self._partial is not None
-        message, payload = self._partial
-        if not messages and not payload.is_eof() and not self._reading_paused:
+        if not self._may_answer(incoming.message):
+            self._give_to_parser(incoming)
             return
-        self._take_partial()
-        if messages or not self._answered(message, payload):
-            self._leave_to_task([(message, payload), *messages], upgraded, tail)
+        if not self._fresh:
+            self._parser, self._fresh = self._new_parser(), True  # the other waits for what it need not see any more
+        if not self._said(incoming.message, incoming.body):
+            self._leave_to_task([(incoming.message, EMPTY_PAYLOAD)], False, b"")
+        if following := incoming.following:
+            self.data_received(following)
 
-    def _take_partial(self) -> tuple[Any, Any] | None:
-        partial, self._partial = self._partial, None
-        if self._moment is not None:
-            self._moment.cancel()
-            self._moment = None
-        return partial
+    def moment_over(self) -> None:
+        """The rest of a body takes its time: aiohttp's task waits for it."""
+        incoming = self._take_incoming()
+        if incoming is not None and self._parser is not None:
+            self._give_to_parser(incoming)
 
-    def _moment_over(self) -> None:
-        partial = self._take_partial()
-        if partial is not None:
-            self._leave_to_task([partial], False, b"")
+    def _give_to_parser(self, incoming: Incoming) -> None:
+        """What the parser did not see: then all is as if it had read the body from the beginning."""
+        self._take_incoming()
+        self._fresh = False
+        messages, upgraded, tail = _parsed(self._parser, incoming.unparsed)
+        if incoming.payload is not None:
+            messages = [(incoming.message, incoming.payload), *messages]
+        self._request_count += len(messages) - 1
+        self._leave_to_task(messages, upgraded, tail)
+
+    def _take_incoming(self) -> Incoming | None:
+        incoming, self.incoming = self.incoming, None
+        if incoming is not None:
+            self._http.wait_no_longer(self)
+        return incoming
+
+    def _new_parser(self) -> Any:
+        """As aiohttp makes it: at the beginning of a request."""
+        return HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=web.RequestPayloadError,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )
 
     def _leave_to_task(self, messages: list[tuple[Any, Any]], upgraded: bool, tail: bytes) -> None:
         """As at the end of aiohttp's own `data_received`: its task handles them."""
@@ -255,31 +348,41 @@ class Connection(RequestHandler):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _answered(self, message: Any, payload: Any) -> bool:
-        """Whether the short way was taken to its end. If not, the message is still to be handled."""
-        http = self._http
-        if type(message) is _ErrInfo or message.should_close or message.upgrade or not payload.is_eof():
-            return False
-        gate, transport = http.gate, self.transport
-        if (
-            gate.admission.draining
+    def _may_answer(self, message: Any) -> bool:
+        """Whether an answer may be written at once, and nothing is to be done behind it."""
+        return not (
+            message.should_close
+            or message.upgrade
+            or self._http.gate.admission.draining
             or self._paused
             or self._reading_paused
-            or payload.exception() is not None
-            or transport is None
-        ):
+            or self.transport is None
+        )
+
+    def _answered(self, message: Any, payload: Any) -> bool:
+        """Whether the short way was taken to its end. If not, the message is still to be handled."""
+        if type(message) is _ErrInfo or not payload.is_eof() or not self._may_answer(message):
             return False
+        if payload is EMPTY_PAYLOAD:
+            return self._said(message, b"")
+        if payload.exception() is not None:
+            return False
+        return self._said(message, b"".join(payload._buffer))  # its own read wakes aiohttp
+
+    def _said(self, message: Any, body: Body) -> bool:
+        """Whether the answer is written. If not, it is begun."""
+        http = self._http
+        gate = http.gate
         exchange = gate.begin(message.method, message.path, message.headers)
-        exchange.body = body = (
-            b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)
-        )  # its own read wakes aiohttp
+        exchange.body = body
         if len(body) > http.max_body_bytes:
             exchange.problem = http.too_large(len(body))
         reply = gate.answer(exchange)
         if not isinstance(reply, Reply):
             self.begun = exchange, reply
             return False
-        transport.write(encode_reply(reply, exchange, gate.telemetry.headers(exchange)))
+        assert self.transport is not None
+        self.transport.write(encode_reply(reply, exchange, gate.telemetry.headers(exchange)))
         assert self._parser is not None
         self._parser.message_consumed()
         self.n_answered += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from time import monotonic
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from inferir.server.request.auth import Principal
@@ -23,12 +23,17 @@ __all__ = [
     "SERIALIZE",
     "STAGES",
     "VALIDATE",
+    "Body",
     "Exchange",
 ]
 
 #: Stages of a request in the order in which they happen; `Exchange.stages` has their seconds at these positions.
 STAGES = ("deserialize", "validate", "queue", "preprocess", "inference", "postprocess", "serialize")
 DESERIALIZE, VALIDATE, QUEUE, PREPROCESS, INFERENCE, POSTPROCESS, SERIALIZE = range(len(STAGES))
+
+
+#: The body of a request: bytes, or the place into which a large one was received, as bytes.
+Body: TypeAlias = bytes | memoryview
 
 
 class Exchange:
@@ -56,7 +61,7 @@ class Exchange:
     """
 
     # Most of these stay as they are in most requests: as defaults of the class they cost a request nothing.
-    body: bytes = b""
+    body: Body = b""
     match: Mapping[str, str] = MappingProxyType({})
     deadline_s: float = 0.0
     request_id: str = ""

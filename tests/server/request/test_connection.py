@@ -17,13 +17,22 @@ from inferir.server.request.replies import Reply
 from inferir.server.request.routes import UNMATCHED
 
 
-class _Transport(asyncio.Transport):
-    """Keeps what is written."""
+class Transport(asyncio.Transport):
+    """Keeps what is written, and hands what is received to its protocol, as much at a time as that has room for."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: asyncio.BufferedProtocol) -> None:
         super().__init__()
+        self._protocol = protocol
         self.written: list[bytes] = []
         self.closed = False
+
+    def receive(self, data: bytes) -> None:
+        while data and not self.closed:
+            place = self._protocol.get_buffer(-1)
+            n_bytes = min(len(place), len(data))
+            place[:n_bytes] = data[:n_bytes]
+            self._protocol.buffer_updated(n_bytes)
+            data = data[n_bytes:]
 
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
@@ -61,7 +70,7 @@ class _Gate:
         return exchange
 
     def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
-        reply = Reply(f"<{exchange.path} {exchange.body.decode()}>".encode())
+        reply = Reply(f"<{exchange.path} {bytes(exchange.body).decode()}>".encode())
         return self._later(reply) if exchange.path.startswith("/later") else reply
 
     async def _later(self, reply: Reply) -> Reply:
@@ -74,16 +83,16 @@ def _request(path: str, body: str) -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-def _connected() -> tuple[Connection, _Transport]:
+def _connected() -> tuple[Connection, Transport]:
     gate: Any = _Gate()
     server = HttpServer(gate, max_body_bytes=100, body_timeout_s=600, keepalive_s=600, max_connections=1)
-    connection, transport = server(), _Transport()
-    assert isinstance(connection, Connection)
-    connection.connection_made(transport)
-    return connection, transport
+    receiver = server.receiver()
+    transport = Transport(receiver)
+    receiver.connection_made(transport)
+    return receiver.connection, transport
 
 
-def _answers(transport: _Transport) -> list[str]:
+def _answers(transport: Transport) -> list[str]:
     return re.findall(r"<(\S+ \S*)>", b"".join(transport.written).decode())
 
 
@@ -92,20 +101,20 @@ def test_who_asks_again_before_the_task_is_back_goes_the_short_way() -> None:
 
     async def main() -> None:
         connection, transport = _connected()
-        connection.data_received(_request("/a", "0"))
+        transport.receive(_request("/a", "0"))
         assert _answers(transport) == ["/a 0"], "at once, though aiohttp's task has not begun"
-        connection.data_received(_request("/later", "1"))
+        transport.receive(_request("/later", "1"))
         transport.written.clear()
         while not transport.written:
             await asyncio.sleep(0)
         assert connection._waiter is None, "the task has not come back yet"
         for number in range(2, 6):
-            connection.data_received(_request("/a", str(number)))
+            transport.receive(_request("/a", str(number)))
             assert _answers(transport) == ["/later 1", *(f"/a {k}" for k in range(2, number + 1))], "at once"
         for _ in range(10):
             await asyncio.sleep(0)
         assert connection._waiter is not None
-        connection.data_received(_request("/a", "6"))
+        transport.receive(_request("/a", "6"))
         assert _answers(transport)[-1] == "/a 6"
         connection.connection_lost(None)
 
@@ -131,11 +140,11 @@ def test_every_request_is_answered_once_and_in_order(requests: list[tuple[str, i
                 await asyncio.sleep(0)
             data = _request(path, str(number))
             expected.append(f"{path} {number}")
-            connection.data_received(data[:cut])
+            transport.receive(data[:cut])
             if data[cut:]:
                 for _ in range(between):
                     await asyncio.sleep(0)
-                connection.data_received(data[cut:])
+                transport.receive(data[cut:])
             assert _answers(transport) == expected[: len(_answers(transport))]
         for _ in range(20 * len(requests) + 20):
             await asyncio.sleep(0)
@@ -152,14 +161,14 @@ def test_a_body_in_pieces_goes_the_short_way() -> None:
         data = _request("/a", "0123456789")
         for _ in range(3):
             transport.written.clear()
-            connection.data_received(data[:-6])
+            transport.receive(data[:-6])
             for piece in (data[-6:-4], data[-4:-1]):
-                connection.data_received(piece)
-                assert connection.waits_for_body
+                transport.receive(piece)
+                assert connection.incoming
                 assert not transport.written
-            connection.data_received(data[-1:])
+            transport.receive(data[-1:])
             assert _answers(transport) == ["/a 0123456789"], "at once, though aiohttp's task has not begun"
-            assert not connection.waits_for_body
+            assert connection.incoming is None
         connection.connection_lost(None)
 
     asyncio.run(main())
@@ -169,10 +178,10 @@ def test_who_is_slow_with_a_body_is_left_to_the_task() -> None:
     async def main() -> None:
         connection, transport = _connected()
         data = _request("/a", "0123456789")
-        connection.data_received(data[:-6])
-        while connection.waits_for_body:
+        transport.receive(data[:-6])
+        while connection.incoming:
             await asyncio.sleep(0.01)
-        connection.data_received(data[-6:])
+        transport.receive(data[-6:])
         while not transport.written:
             await asyncio.sleep(0)
         assert _answers(transport) == ["/a 0123456789"]
@@ -184,12 +193,12 @@ def test_who_is_slow_with_a_body_is_left_to_the_task() -> None:
 def test_who_goes_in_the_middle_of_a_body_leaves_nothing() -> None:
     async def main() -> None:
         connection, transport = _connected()
-        connection.data_received(_request("/a", "0123456789")[:-6])
-        assert connection.waits_for_body
+        transport.receive(_request("/a", "0123456789")[:-6])
+        assert connection.incoming
         assert connection._http.busy()
         connection.connection_lost(None)
-        assert not connection.waits_for_body
-        assert connection._moment is None
+        assert connection.incoming is None
+        assert not connection._http._waited_for
         assert not transport.written
 
     asyncio.run(main())
@@ -205,7 +214,7 @@ def test_a_stream_of_requests_cut_anywhere(requests: list[tuple[str, str]], piec
         while stream:
             piece, stream = stream[: pieces[place % len(pieces)]], stream[pieces[place % len(pieces)] :]
             place += 1
-            connection.data_received(piece)
+            transport.receive(piece)
             if place % 3 == 0:
                 await asyncio.sleep(0)
             assert _answers(transport) == expected[: len(_answers(transport))]

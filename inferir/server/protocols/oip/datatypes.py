@@ -77,8 +77,12 @@ class Datatype:
             array = np.frombuffer(data, self.wire)
         return array
 
+    def to_wire(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """An array whose memory is what is sent: the same one where it is so."""
+        return np.ascontiguousarray(array, self.wire)
+
     def to_bytes(self, array: npt.NDArray[Any]) -> bytes:
-        return np.ascontiguousarray(array, self.wire).tobytes()
+        return self.to_wire(array).tobytes()
 
 
 def _integer(bits: int, signed: bool) -> Any:

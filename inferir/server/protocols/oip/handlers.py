@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,6 +13,7 @@ from inferir.server.inference.dataplane import Answers
 from inferir.server.models.registry import ModelVersion
 from inferir.server.parts import Parts
 from inferir.server.protocols.oip import rest
+from inferir.server.protocols.oip.bound import Question, Questions
 from inferir.server.protocols.oip.messages import HealthStatus, ModelMetadata, ModelReady, ServerMetadata
 from inferir.server.protocols.oip.signature import Signature
 from inferir.server.request.deadlines import tighten
@@ -42,7 +43,7 @@ class OipHandlers:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._signatures: WeakKeyDictionary[ModelVersion, Signature] = WeakKeyDictionary()
+        self._questions: WeakKeyDictionary[ModelVersion, Questions] = WeakKeyDictionary()
 
     def routes(self) -> list[Route]:
         models = "/v2/models/{name}"
@@ -64,10 +65,13 @@ class OipHandlers:
 
     def signature(self, version: ModelVersion) -> Signature:
         """Of a loaded version; made once."""
-        signature = self._signatures.get(version)
-        if signature is None:
-            signature = self._signatures[version] = Signature(version.model)
-        return signature
+        return self._asked(version).signature
+
+    def _asked(self, version: ModelVersion) -> Questions:
+        questions = self._questions.get(version)
+        if questions is None:
+            questions = self._questions[version] = Questions(Signature(version.model))
+        return questions
 
     # -- health and metadata
 
@@ -129,38 +133,40 @@ class OipHandlers:
     def infer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
         version = self.find(exchange)
         started_s = monotonic()
-        signature = self.signature(version)
-        request = rest.decode(exchange.body, exchange.headers.get(rest.HEADER_LENGTH), signature.inputs)
+        headers = exchange.headers
+        bound, tail = self._asked(version).read(exchange.body, headers.get(rest.HEADER_LENGTH))
+        rows = bound.rows(tail)
         exchange.stages[DESERIALIZE] = monotonic() - started_s
 
-        def encoded(version: ModelVersion, wanted: Sequence[rest.Wanted], outputs: Any) -> Reply:
-            body, header_length = rest.encode(version.name, version.version, request.id, wanted, outputs)
-            return _http_reply(exchange.headers.get("Accept-Encoding", ""), body, header_length)
+        def encoded(version: ModelVersion, outputs: Any) -> Reply:
+            body, header_length = rest.encode(version.name, version.version, bound.id, bound.wanted, outputs)
+            return _http_reply(headers.get("Accept-Encoding", ""), body, header_length)
 
-        return self.ask(exchange, version, signature, request, encoded)
+        return self.ask(exchange, version, bound, rows, encoded)
 
     def ask(
         self,
         exchange: Exchange,
         version: ModelVersion,
-        signature: Signature,
-        request: rest.InferRequest,
-        encoded: Callable[[ModelVersion, Sequence[rest.Wanted], Any], Reply],
+        question: Question,
+        rows: Any,
+        encoded: Callable[[ModelVersion, Any], Reply],
     ) -> Reply | Awaitable[Reply]:
-        """Ask a model for what was read; `encoded` writes the outputs down, in the form that the caller speaks."""
+        """Ask a model about `rows`, as `Signature.rows` has them; `encoded` writes the outputs down, in the form that
+        the caller speaks.
+        """
         started_s = monotonic()
-        wanted = signature.wanted(request.outputs, request.binary)
-        if request.timeout_s is not None:
-            tighten(exchange, request.timeout_s)
-        rows = version.model.encode(signature.rows(request.inputs))
+        if question.timeout_s is not None:
+            tighten(exchange, question.timeout_s)
+        matrix = version.model.encode(rows)
         exchange.stages[PREPROCESS] = monotonic() - started_s
-        answers = self._parts.plane.predict(exchange, version, rows, signature.faces_of(wanted))
+        answers = self._parts.plane.predict(exchange, version, matrix, question.faces)
 
         def finish(answers: Answers) -> Reply:
             answered_s = monotonic()
-            outputs = signature.answers(wanted, answers.faces)
+            outputs = question.outputs(answers.faces)
             listed_s = monotonic()
-            reply = encoded(answers.version, wanted, outputs)
+            reply = encoded(answers.version, outputs)
             exchange.stages[POSTPROCESS] = listed_s - answered_s
             exchange.stages[SERIALIZE] = monotonic() - listed_s
             return reply

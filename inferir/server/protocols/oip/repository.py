@@ -51,11 +51,11 @@ class RepositoryHandlers:
         ]
 
     def index(self, exchange: Exchange) -> Reply:
-        body = _decoded(exchange.body, RepositoryIndexBody)
+        body = _decoded(bytes(exchange.body), RepositoryIndexBody)
         return json_reply(index(self._parts, body.ready))
 
     async def load(self, exchange: Exchange) -> Reply:
-        parameters = _decoded(exchange.body, LoadBody).parameters or {}
+        parameters = _decoded(bytes(exchange.body), LoadBody).parameters or {}
         if parameters:
             raise InvalidInputError(
                 f"expected no parameters, got {sorted(parameters)[:5]}: models are loaded from the server's own files"
@@ -64,7 +64,7 @@ class RepositoryHandlers:
         return Reply(b"", content_type=JSON)
 
     async def unload(self, exchange: Exchange) -> Reply:
-        _decoded(exchange.body, UnloadBody)
+        _decoded(bytes(exchange.body), UnloadBody)
         await self._parts.admin.unload(exchange.match["name"])
         return Reply(b"", content_type=JSON)
 

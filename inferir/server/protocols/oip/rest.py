@@ -38,18 +38,32 @@ from inferir.server.protocols.oip.messages import (
 )
 from inferir.server.protocols.oip.tensors import Tensor, tensor_from_bytes, tensor_from_json
 
-__all__ = ["HEADER_LENGTH", "InferRequest", "Wanted", "decode", "encode", "flat", "shape_of", "timeout_s"]
+__all__ = [
+    "HEADER_LENGTH",
+    "InferRequest",
+    "Layout",
+    "Wanted",
+    "decode",
+    "encode",
+    "flat",
+    "json_length",
+    "layout_of",
+    "raw_layout",
+    "read",
+    "shape_of",
+    "timeout_s",
+]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 _BODY = msgspec.json.Decoder(InferBody)
 _RESULT = msgspec.json.Encoder()
 
+#: Longer ids of requests are no reason to remember a head.
+_LONGEST_REMEMBERED = 64
+
 #: Digits that any body's length can have; int() of more of them takes quadratic time.
 _LONGEST_NUMBER = 18
-
-#: Bytes of a JSON head that is remembered: one input and some parameters.
-_LONGEST_REMEMBERED = 1024
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -70,7 +84,7 @@ class InferRequest(msgspec.Struct, frozen=True):
     timeout_s: float | None = None
 
 
-class _Layout(msgspec.Struct, frozen=True):
+class Layout(msgspec.Struct, frozen=True):
     """What a request's JSON says: each input with the bytes of its binary data, None where its data is in the JSON."""
 
     id: str | None
@@ -86,16 +100,26 @@ def decode(body: bytes | memoryview, header_length: str | None, inputs: Sequence
     Raises InvalidInputError (E006) that says what was expected.
     """
     view = memoryview(body)
+    length = json_length(header_length, len(view))
+    if length == 0:
+        return read(raw_layout(len(view), inputs), view)
+    if length is None:
+        return read(layout_of(view, False), view[len(view) :])
+    return read(layout_of(view[:length], True), view[length:])
+
+
+def json_length(header_length: str | None, n_bytes: int) -> int | None:
+    """How many of a body's `n_bytes` are JSON, by the header; None where it is not there. Raises as `decode`."""
     if header_length is None:
-        return _request(view, view[len(view) :], False)
-    length = header_length.strip()
-    if not (length.isascii() and length.isdigit() and len(length) <= _LONGEST_NUMBER and int(length) <= len(view)):
-        raise InvalidInputError(
-            f"expected {HEADER_LENGTH} to be a number up to the body's {len(view)} bytes, got {header_length[:40]!r}"
-        )
-    if not int(length):
-        return _raw(view, inputs)
-    return _request(view[: int(length)], view[int(length) :], True)
+        return None
+    text = header_length.strip()
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:
+        length = int(text)
+        if length <= n_bytes:
+            return length
+    raise InvalidInputError(
+        f"expected {HEADER_LENGTH} to be a number up to the body's {n_bytes} bytes, got {header_length[:40]!r}"
+    )
 
 
 def encode(
@@ -109,22 +133,44 @@ def encode(
 
     answers  name and elements of each of the outputs `wanted`: an array, or a list of text, nested where the shape is.
     """
-    outputs: list[OutputBody] = []
-    binary: list[bytes] = []
+    outputs: list[Any] = []
+    binary: list[Any] = []
     for (name, values), want in zip(answers, wanted, strict=True):
-        datatype = cast(DatatypeName, datatype_of(values))
-        shape = shape_of(values)
+        datatype = datatype_of(values)
         if want.binary:
-            data = (
-                DATATYPES[datatype].to_bytes(values) if isinstance(values, np.ndarray) else pack_strings(flat(values))
-            )
-            binary.append(data)
-            outputs.append(OutputBody(name, datatype, shape, {"binary_data_size": len(data)}))
+            if isinstance(values, np.ndarray):
+                array = DATATYPES[datatype].to_wire(values)
+                binary.append(array)
+                outputs.append((name, datatype, values.shape, array.nbytes))
+            else:
+                data = pack_strings(flat(values))
+                binary.append(data)
+                outputs.append((name, datatype, tuple(shape_of(values)), len(data)))
         else:
             listed = values.ravel().tolist() if isinstance(values, np.ndarray) else flat(values)
-            outputs.append(OutputBody(name, datatype, shape, data=listed))
-    head = _RESULT.encode(InferResult(model, version, outputs, request_id))
-    return (b"".join([head, *binary]), len(head)) if binary else (head, None)
+            outputs.append(OutputBody(name, cast(DatatypeName, datatype), shape_of(values), data=listed))
+    if not binary:
+        return _RESULT.encode(InferResult(model, version, outputs, request_id)), None
+    if len(binary) == len(outputs) and (request_id is None or len(request_id) <= _LONGEST_REMEMBERED):
+        head = _remembered_head(model, version, request_id, *outputs)
+    else:
+        head = _head(model, version, request_id, *outputs)
+    return b"".join([head, *binary]), len(head)
+
+
+def _head(model: str, version: str, request_id: str | None, *outputs: OutputBody | tuple[Any, ...]) -> bytes:
+    """The JSON of an answer. Outputs that follow in binary are tuples: name, datatype, shape, number of bytes."""
+    described = [
+        each
+        if isinstance(each, OutputBody)
+        else OutputBody(each[0], each[1], list(each[2]), {"binary_data_size": each[3]})
+        for each in outputs
+    ]
+    return _RESULT.encode(InferResult(model, version, described, request_id))
+
+
+#: Where all outputs are in binary, answers differ in these alone, but for their number of rows and the request's id.
+_remembered_head = lru_cache(maxsize=256)(_head)
 
 
 def shape_of(values: npt.NDArray[Any] | list[Any]) -> list[int]:
@@ -139,8 +185,8 @@ def flat(values: list[Any]) -> list[str]:
     return [text for row in values for text in row] if values and isinstance(values[0], list) else values
 
 
-def _request(head: memoryview, tail: memoryview, has_tail: bool) -> InferRequest:
-    layout = _remembered(bytes(head)) if has_tail and len(head) <= _LONGEST_REMEMBERED else _layout(head, has_tail)
+def read(layout: Layout, tail: memoryview) -> InferRequest:
+    """The request that a layout is of, with the tensors that follow in binary. Raises as `decode`."""
     inputs, position = [], 0
     for tensor, size in layout.inputs:
         if size is None:
@@ -157,7 +203,8 @@ def _request(head: memoryview, tail: memoryview, has_tail: bool) -> InferRequest
     return InferRequest(layout.id, tuple(inputs), layout.outputs, layout.binary, layout.timeout_s)
 
 
-def _layout(head: bytes | memoryview, has_tail: bool) -> _Layout:
+def layout_of(head: bytes | memoryview, has_tail: bool) -> Layout:
+    """What the JSON of a request says; `has_tail`: whether binary data follow it. Raises as `decode`."""
     try:
         body = _BODY.decode(head)
     except RecursionError:
@@ -170,16 +217,11 @@ def _layout(head: bytes | memoryview, has_tail: bool) -> _Layout:
     outputs = tuple(_wanted(output, binary) for output in body.outputs) if body.outputs else None
     if outputs:
         _check_once("output", [output.name for output in outputs])
-    return _Layout(body.id, inputs, outputs, binary, timeout_s(body.parameters))
+    return Layout(body.id, inputs, outputs, binary, timeout_s(body.parameters))
 
 
-@lru_cache(maxsize=256)
-def _remembered(head: bytes) -> _Layout:
-    """Requests with binary tensors have the same JSON again and again: only their tensors differ."""
-    return _layout(head, True)
-
-
-def _raw(data: memoryview, inputs: Sequence[TensorMetadata]) -> InferRequest:
+def raw_layout(n_bytes: int, inputs: Sequence[TensorMetadata]) -> Layout:
+    """What a request without JSON says, whose `n_bytes` are the elements of the only input. Raises as `decode`."""
     if len(inputs) != 1:
         raise InvalidInputError(
             f"expected a model with one input for {HEADER_LENGTH}: 0, this one has {len(inputs)}: name them in JSON"
@@ -187,14 +229,13 @@ def _raw(data: memoryview, inputs: Sequence[TensorMetadata]) -> InferRequest:
     expected = inputs[0]
     fixed = [dimension for dimension in expected.shape if dimension >= 0]
     row_bytes = math.prod(fixed) * DATATYPES[expected.datatype].item_bytes
-    if not row_bytes or len(data) % row_bytes:
+    if not row_bytes or n_bytes % row_bytes:
         raise InvalidInputError(
             f"input {expected.name!r}: expected rows of {row_bytes} bytes ({fixed} {expected.datatype}), "
-            f"got {len(data)} bytes"
+            f"got {n_bytes} bytes"
         )
-    shape = [len(data) // row_bytes if dimension < 0 else dimension for dimension in expected.shape]
-    tensor = tensor_from_bytes(InputBody(expected.name, shape, expected.datatype), data)
-    return InferRequest(None, (tensor,), None, True)
+    shape = [n_bytes // row_bytes if dimension < 0 else dimension for dimension in expected.shape]
+    return Layout(None, ((InputBody(expected.name, shape, expected.datatype), n_bytes),), None, True, None)
 
 
 def _size(tensor: InputBody, has_tail: bool) -> int | None:

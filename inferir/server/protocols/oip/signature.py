@@ -37,6 +37,9 @@ INPUT = "input"
 
 _NAMES = {"int64": "INT64", "float32": "FP32", "float64": "FP64", "str": "BYTES"}
 
+#: What models work in: rows of it need not be converted.
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 #: Output -> elements as they are sent: an array, or text, nested by rows where there are several columns.
 Output = npt.NDArray[Any] | list[Any]
 
@@ -99,6 +102,11 @@ class Signature:
                 stacked[:, position] = np.ravel(tensor.data)
             return stacked if not self._has_categories else stacked.tolist()
         return [list(row) for row in zip(*map(_column, columns, self._columns), strict=True)]
+
+    def takes(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+        """Whether one tensor alone, of this dtype and shape, is the rows as it lies."""
+        width = len(self._names)
+        return dtype in _FLOATS and len(shape) == 2 and shape[1] == width > 1 and not self._has_categories
 
     def _matrix(self, tensor: Tensor) -> Any:
         width = len(self._names)

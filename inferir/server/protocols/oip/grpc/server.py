@@ -19,6 +19,7 @@ from inferir import __version__
 from inferir.errors import InvalidInputError, UnknownModelError
 from inferir.server.errors import NotReadyError
 from inferir.server.parts import Parts
+from inferir.server.protocols.oip.bound import Question
 from inferir.server.protocols.oip.grpc.messages import METHODS, PACKAGE, SERVICE, message
 from inferir.server.protocols.oip.grpc.tensors import decode, fill
 from inferir.server.protocols.oip.handlers import EXTENSIONS, OipHandlers, metadata_of
@@ -177,17 +178,18 @@ class GrpcServer:
         started_s = monotonic()
         message = self._decoded(exchange, "ModelInfer")
         version = self._oip.resolve(exchange, message.model_name, message.model_version)
-        request = decode(message)
+        request, signature = decode(message), self._oip.signature(version)
+        question, rows = Question(request, signature), signature.rows(request.inputs)
         exchange.stages[DESERIALIZE] = monotonic() - started_s
 
-        def encoded(version: Any, wanted: Any, outputs: Any) -> Reply:
+        def encoded(version: Any, outputs: Any) -> Reply:
             response = self._responses["ModelInfer"](
                 model_name=version.name, model_version=version.version, id=request.id or ""
             )
-            fill(response, wanted, outputs)
+            fill(response, question.wanted, outputs)
             return _protobuf(response)
 
-        return self._oip.ask(exchange, version, self._oip.signature(version), request, encoded)
+        return self._oip.ask(exchange, version, question, rows, encoded)
 
     def _index(self, exchange: Exchange) -> Reply:
         response = self._responses["RepositoryIndex"]()

@@ -1,0 +1,107 @@
+"""What stands between a socket and a connection: it says where bytes are received.
+
+Small requests, and the head of every other, come into a place that all connections share, and are handed on as bytes.
+Once the length of a body is known, the rest of it is received where it stays: on its other way, from the event loop to
+aiohttp's parser and on to the handler, every byte would be copied three times more, and push out of the CPU's caches
+what the answer needs.
+
+Between `get_buffer` and `buffer_updated` nobody else runs: so do the event loops of uvloop and asyncio that wait until
+a socket is ready. One place to share would not do for those that have the system write while others run (Windows).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from inferir.server.request.connection import Connection
+
+__all__ = ["LARGEST_BYTES", "Incoming", "Receiver"]
+
+#: A body that is larger is received by aiohttp, piece by piece: nothing of that size is set aside for a promise.
+LARGEST_BYTES = 2**22
+
+#: Where requests are received. Of a large body, so much is copied once more; of many bytes that nobody has a place for,
+#: such as those of chunks, more are taken at a time.
+_FEW, _MANY = (memoryview(bytearray(n_bytes)) for n_bytes in (2**14, 2**18))
+
+#: Room behind a body: when what was asked for comes whole, the event loop asks whether there is more.
+_ROOM_BYTES = 64
+
+#: Numbers in binary come last in a body. It ends at a multiple of this, so that they can be read where they lie.
+_ALIGNED_BYTES = 8
+
+
+class Incoming:
+    """A request whose head was read, and whose body is on its way into its place.
+
+    message, payload  as aiohttp's parser gave them; it has read the head, and `beginning`. None: it has read nothing.
+    length            of the body.
+    beginning         of the body: what came with the head.
+    head              where the parser has not read it.
+    """
+
+    __slots__ = ("_begin", "_end", "_filled", "_head", "_memory", "_parsed", "message", "payload")
+
+    def __init__(self, message: Any, payload: Any, length: int, beginning: bytes, head: bytes = b"") -> None:
+        self.message, self.payload, self._head = message, payload, head
+        self._begin = -length % _ALIGNED_BYTES
+        self._end = self._begin + length
+        self._memory = np.empty(self._end + _ROOM_BYTES, np.uint8).data
+        self._filled = self._begin + len(beginning)
+        self._parsed = self._begin if payload is None else self._filled
+        self._memory[self._begin : self._filled] = beginning
+
+    @property
+    def rest(self) -> memoryview:
+        """Where the rest of the body comes."""
+        return self._memory[self._filled :]
+
+    def add(self, n_bytes: int) -> bool:
+        """So many bytes came. Whether the body is whole."""
+        self._filled += n_bytes
+        return self._filled >= self._end
+
+    @property
+    def body(self) -> memoryview:
+        """The body, once it is whole."""
+        return self._memory[self._begin : self._end]
+
+    @property
+    def following(self) -> bytes:
+        """What came behind the body."""
+        return bytes(self._memory[self._end : self._filled])
+
+    @property
+    def unparsed(self) -> bytes:
+        """All that the parser has not read."""
+        return self._head + bytes(self._memory[self._parsed : self._filled])
+
+
+class Receiver(asyncio.BufferedProtocol):
+    """The protocol of a transport. It hands everything on to `connection`, which is aiohttp's and takes only bytes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._place = _FEW
+        self.connection_made = connection.connection_made  # type: ignore[method-assign]
+        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
+        self.eof_received = connection.eof_received  # type: ignore[method-assign]
+        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        incoming = self.connection.incoming
+        return self._place if incoming is None else incoming.rest
+
+    def buffer_updated(self, nbytes: int) -> None:
+        connection = self.connection
+        if connection.incoming is not None:
+            connection.body_received(nbytes)
+            return
+        place = self._place
+        connection.data_received(bytes(place[:nbytes]))
+        self._place = _MANY if nbytes == len(place) and connection.incoming is None else _FEW
