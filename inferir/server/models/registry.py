@@ -64,6 +64,7 @@ class ModelVersion:
     batcher        joins its requests, where that is faster; None otherwise.
     baseline       bins of its columns in the rows of training; None where the file has none.
     drift, truths  what monitoring keeps of it: None without a baseline, and until the first truth.
+    kept           what protocols have made of it, by their names, for the requests to come.
     in_use         requests that resolved it and have no answer yet.
     used           of the last request: any number that grows, for eviction.
     loaded_at      seconds since 1970, for people.
@@ -87,6 +88,7 @@ class ModelVersion:
     drift: Drift | None = None
     truths: Truths | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     in_use: int = 0
     used: int = 0
     loaded_at: float = 0.0

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.helpers import ceil_timeout
-from aiohttp.http import HttpRequestParser
+from aiohttp.http import HttpRequestParser, HttpVersion10
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
@@ -382,7 +382,8 @@ class Connection(RequestHandler):
             self.begun = exchange, reply
             return False
         assert self.transport is not None
-        self.transport.write(encode_reply(reply, exchange, gate.telemetry.headers(exchange)))
+        http_11 = message.version is not HttpVersion10
+        self.transport.write(encode_reply(reply, exchange, gate.telemetry.headers(exchange), True, http_11))
         assert self._parser is not None
         self._parser.message_consumed()
         self.n_answered += 1

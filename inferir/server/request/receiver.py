@@ -26,7 +26,7 @@ LARGEST_BYTES = 2**22
 
 #: Where requests are received. Of a large body, so much is copied once more; of many bytes that nobody has a place for,
 #: such as those of chunks, more are taken at a time.
-_FEW, _MANY = (memoryview(bytearray(n_bytes)) for n_bytes in (2**14, 2**18))
+_FEW, _MANY = (memoryview(bytearray(n_bytes)) for n_bytes in (2**13, 2**18))
 
 #: Room behind a body: when what was asked for comes whole, the event loop asks whether there is more.
 _ROOM_BYTES = 64
@@ -73,7 +73,7 @@ class Incoming:
     @property
     def following(self) -> bytes:
         """What came behind the body."""
-        return bytes(self._memory[self._end : self._filled])
+        return bytes(self._memory[self._end : self._filled]) if self._filled > self._end else b""
 
     @property
     def unparsed(self) -> bytes:

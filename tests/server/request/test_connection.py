@@ -15,47 +15,7 @@ from inferir.server.request.connection import Connection, HttpServer
 from inferir.server.request.exchange import Exchange
 from inferir.server.request.replies import Reply
 from inferir.server.request.routes import UNMATCHED
-
-
-class Transport(asyncio.Transport):
-    """Keeps what is written, and hands what is received to its protocol, as much at a time as that has room for."""
-
-    def __init__(self, protocol: asyncio.BufferedProtocol) -> None:
-        super().__init__()
-        self._protocol = protocol
-        self.written: list[bytes] = []
-        self.closed = False
-
-    def receive(self, data: bytes) -> None:
-        while data and not self.closed:
-            place = self._protocol.get_buffer(-1)
-            n_bytes = min(len(place), len(data))
-            place[:n_bytes] = data[:n_bytes]
-            self._protocol.buffer_updated(n_bytes)
-            data = data[n_bytes:]
-
-    def write(self, data: Any) -> None:
-        self.written.append(bytes(data))
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """There is no buffer."""
-
-    def pause_reading(self) -> None:
-        """The test stops by itself."""
-
-    def resume_reading(self) -> None:
-        """As above."""
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
+from tests.server.request.wire import Transport
 
 
 class _Gate:

@@ -7,14 +7,14 @@ checked when it first comes; how much follows, each time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from inferir.server.protocols.oip import rest
-from inferir.server.protocols.oip.datatypes import DATATYPES
-from inferir.server.protocols.oip.rest import InferRequest, Layout
+from inferir.server.protocols.oip.datatypes import DATATYPES, datatype_of
+from inferir.server.protocols.oip.rest import InferRequest, Layout, Wanted
 from inferir.server.protocols.oip.signature import Output, Signature
 
 __all__ = ["Bound", "Question", "Questions"]
@@ -46,13 +46,27 @@ class Question:
 class Bound(Question):
     """Of a request in JSON, with what its rows are made from."""
 
-    __slots__ = ("_array", "_layout")
+    __slots__ = ("_array", "_head", "_layout", "_shapes")
 
     def __init__(self, layout: Layout, signature: Signature) -> None:
         super().__init__(layout, signature)
         self._layout = layout
         #: Bytes, shape and dtype of the rows, where all of them are one array that is taken as it lies.
         self._array = _array(layout, signature)
+        #: The JSON of the answer before, and the shapes of its outputs, where all that is sent but it is their memory.
+        self._head, self._shapes = b"", [()]
+
+    def encoded(self, model: str, version: str, outputs: Sequence[tuple[str, Output]]) -> tuple[bytes, int | None]:
+        """As `rest.encode`. Which outputs are arrays, and of which dtypes, is always the same; their shapes are
+        mostly.
+        """
+        values: list[Any] = [each for _, each in outputs]
+        if self._head and [array.shape for array in values] == self._shapes:
+            return b"".join([self._head, *map(np.ascontiguousarray, values)]), len(self._head)  # type: ignore[list-item]
+        body, length = rest.encode(model, version, self.id, self.wanted, outputs)
+        if length is not None and all(map(_is_sent_as_it_is, values, self.wanted)):
+            self._head, self._shapes = body[:length], [array.shape for array in values]
+        return body, length
 
     def rows(self, tail: memoryview) -> Any:
         """The rows in what follows the JSON, as `Model.encode` takes them. Raises as `rest.read`, `Signature.rows`."""
@@ -60,6 +74,10 @@ class Bound(Question):
             _, shape, dtype = self._array
             return np.ndarray(shape, dtype, tail)
         return self._signature.rows(rest.read(self._layout, tail).inputs)
+
+
+def _is_sent_as_it_is(values: Output, wanted: Wanted) -> bool:
+    return wanted.binary and isinstance(values, np.ndarray) and values.dtype == DATATYPES[datatype_of(values)].wire
 
 
 def _array(layout: Layout, signature: Signature) -> tuple[int, tuple[int, ...], np.dtype[Any]] | None:

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from inferir import __version__
 from inferir.server.inference.dataplane import Answers
@@ -28,6 +27,9 @@ EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "sched
 
 PLATFORM = "inferir_apr"
 
+#: Under which a version keeps what is made of it here.
+_NAME = "oip"
+
 _HEADER_LENGTH = rest.HEADER_LENGTH.encode()
 
 #: Compressing fewer bytes costs more than sending them.
@@ -43,7 +45,6 @@ class OipHandlers:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._questions: WeakKeyDictionary[ModelVersion, Questions] = WeakKeyDictionary()
 
     def routes(self) -> list[Route]:
         models = "/v2/models/{name}"
@@ -68,9 +69,9 @@ class OipHandlers:
         return self._asked(version).signature
 
     def _asked(self, version: ModelVersion) -> Questions:
-        questions = self._questions.get(version)
+        questions: Questions | None = version.kept.get(_NAME)
         if questions is None:
-            questions = self._questions[version] = Questions(Signature(version.model))
+            questions = version.kept[_NAME] = Questions(Signature(version.model))
         return questions
 
     # -- health and metadata
@@ -139,7 +140,7 @@ class OipHandlers:
         exchange.stages[DESERIALIZE] = monotonic() - started_s
 
         def encoded(version: ModelVersion, outputs: Any) -> Reply:
-            body, header_length = rest.encode(version.name, version.version, bound.id, bound.wanted, outputs)
+            body, header_length = bound.encoded(version.name, version.version, outputs)
             return _http_reply(headers.get("Accept-Encoding", ""), body, header_length)
 
         return self.ask(exchange, version, bound, rows, encoded)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -58,9 +57,6 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 _BODY = msgspec.json.Decoder(InferBody)
 _RESULT = msgspec.json.Encoder()
-
-#: Longer ids of requests are no reason to remember a head.
-_LONGEST_REMEMBERED = 64
 
 #: Digits that any body's length can have; int() of more of them takes quadratic time.
 _LONGEST_NUMBER = 18
@@ -133,44 +129,26 @@ def encode(
 
     answers  name and elements of each of the outputs `wanted`: an array, or a list of text, nested where the shape is.
     """
-    outputs: list[Any] = []
+    outputs: list[OutputBody] = []
     binary: list[Any] = []
     for (name, values), want in zip(answers, wanted, strict=True):
-        datatype = datatype_of(values)
+        datatype = cast(DatatypeName, datatype_of(values))
+        shape = shape_of(values)
         if want.binary:
             if isinstance(values, np.ndarray):
                 array = DATATYPES[datatype].to_wire(values)
+                n_bytes = array.nbytes
                 binary.append(array)
-                outputs.append((name, datatype, values.shape, array.nbytes))
             else:
                 data = pack_strings(flat(values))
+                n_bytes = len(data)
                 binary.append(data)
-                outputs.append((name, datatype, tuple(shape_of(values)), len(data)))
+            outputs.append(OutputBody(name, datatype, shape, {"binary_data_size": n_bytes}))
         else:
             listed = values.ravel().tolist() if isinstance(values, np.ndarray) else flat(values)
-            outputs.append(OutputBody(name, cast(DatatypeName, datatype), shape_of(values), data=listed))
-    if not binary:
-        return _RESULT.encode(InferResult(model, version, outputs, request_id)), None
-    if len(binary) == len(outputs) and (request_id is None or len(request_id) <= _LONGEST_REMEMBERED):
-        head = _remembered_head(model, version, request_id, *outputs)
-    else:
-        head = _head(model, version, request_id, *outputs)
-    return b"".join([head, *binary]), len(head)
-
-
-def _head(model: str, version: str, request_id: str | None, *outputs: OutputBody | tuple[Any, ...]) -> bytes:
-    """The JSON of an answer. Outputs that follow in binary are tuples: name, datatype, shape, number of bytes."""
-    described = [
-        each
-        if isinstance(each, OutputBody)
-        else OutputBody(each[0], each[1], list(each[2]), {"binary_data_size": each[3]})
-        for each in outputs
-    ]
-    return _RESULT.encode(InferResult(model, version, described, request_id))
-
-
-#: Where all outputs are in binary, answers differ in these alone, but for their number of rows and the request's id.
-_remembered_head = lru_cache(maxsize=256)(_head)
+            outputs.append(OutputBody(name, datatype, shape, data=listed))
+    head = _RESULT.encode(InferResult(model, version, outputs, request_id))
+    return (b"".join([head, *binary]), len(head)) if binary else (head, None)
 
 
 def shape_of(values: npt.NDArray[Any] | list[Any]) -> list[int]:

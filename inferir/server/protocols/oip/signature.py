@@ -152,14 +152,15 @@ class Signature:
         for output in wanted:
             face, part = self.faces[output.name]
             values = faces[face]
-            array = np.asarray(values[part] if isinstance(values, list) else values)
+            array = np.asarray(values[part] if type(values) is list else values)
             datatype = self._datatypes[output.name]
             if output.classes:
                 answers.append((output.name, self._classification(array, output.classes, face)))
             elif datatype == "BYTES":
                 answers.append((output.name, _texts(array)))
             else:
-                answers.append((output.name, array.astype(DATATYPES[datatype].dtype, copy=False)))
+                dtype = DATATYPES[datatype].dtype
+                answers.append((output.name, array if array.dtype is dtype else array.astype(dtype, copy=False)))
         return answers
 
     def _classification(self, array: npt.NDArray[Any], classes: int, face: str) -> list[list[str]]:
