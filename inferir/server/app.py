@@ -40,8 +40,8 @@ from inferir.server.protocols.oip import grpc
 from inferir.server.request.adaptive import GradientLimit
 from inferir.server.request.admission import Admission, FixedLimit, Limit
 from inferir.server.request.auth import Keys
-from inferir.server.request.connection import HttpServer
 from inferir.server.request.gate import Gate
+from inferir.server.request.http_server import HttpServer
 from inferir.server.request.listener import Listener
 from inferir.server.request.routes import Route, Router
 from inferir.server.settings import Settings, default_concurrency

@@ -3,8 +3,9 @@
 aiohttp reads a request in one task, runs its handler in another, and wakes both up in turn; for a model that answers in
 ten microseconds that is more than half of the cost. Where a request is whole and its answer is there at once, the bytes
 of the answer are written before `data_received` returns. A body of a batch comes in a few pieces, one right after the
-other: they are waited for, a moment long. Everything else goes aiohttp's way: large, slow and chunked bodies, pipelined
-requests, upgrades, answers that have to be waited for. Both ways meet in `Gate.answer`.
+other: they are waited for, a moment long, and received into their place (receiver.py). Everything else goes aiohttp's
+way: very large, slow and chunked bodies, pipelined requests, upgrades, answers that have to be waited for. Both ways
+meet in `Gate.answer`.
 
 The short way is taken only while nothing else is going on in the connection:
 
@@ -15,6 +16,14 @@ The short way is taken only while nothing else is going on in the connection:
 Coming back takes that task a round of the loop. With a thousand connections a round is so long that the client has its
 answer, and sends what is next, before the task is back: it would go the long way for ever.
 
+A body that is received into its place does not pass aiohttp's parser. Nothing is taken for a request that the parser
+did not make one of:
+
+    it reads a head, says that a body of so many bytes follows, and is replaced by a new one when these have come
+    of a new one it is known what it makes of a head that the one before it, as new, made a request of: byte by byte the
+    same, with the same number of bytes to follow. It need not read that again
+    where the body is slow, or cannot be answered at once, the parser gets all that it has not read, and aiohttp goes on
+
 It reads private fields of aiohttp's RequestHandler, and so is tied to the versions that setup.cfg allows.
 """
 
@@ -22,150 +31,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
-from aiohttp.helpers import ceil_timeout
 from aiohttp.http import HttpRequestParser, HttpVersion10
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from inferir.server.errors import BodyTimeoutError, RequestError, TooLargeError
+from inferir.server.errors import RequestError
 from inferir.server.request.exchange import Body, Exchange
-from inferir.server.request.gate import Gate
-from inferir.server.request.receiver import LARGEST_BYTES, Incoming, Receiver
+from inferir.server.request.receiver import LARGEST_BYTES, Incoming
 from inferir.server.request.replies import Reply, ReplyResponse, encode_reply
 
-__all__ = ["Connection", "HttpServer"]
+if TYPE_CHECKING:
+    from inferir.server.request.http_server import HttpServer
 
-#: So long the pieces of a body are waited for on the short way, and up to twice as long.
-_MOMENT_S = 0.05
+__all__ = ["Connection"]
+
+#: A head is remembered where it came in so many bytes at most: each connection keeps one.
+_LONGEST_KNOWN = 2**13
 
 #: After an answer that came before the whole body: so long the rest is read, so that the client gets to the answer.
 _LINGERING_S = 1.0
 
 
-class HttpServer(web.Server):
-    """Makes connections, counts them, and answers what takes the long way."""
-
-    def __init__(
-        self,
-        gate: Gate,
-        *,
-        max_body_bytes: int,
-        body_timeout_s: float,
-        keepalive_s: float,
-        max_connections: int,
-    ) -> None:
-        super().__init__(self._handle, access_log=None, keepalive_timeout=keepalive_s, handler_cancellation=True)
-        self.gate = gate
-        self.max_body_bytes = max_body_bytes
-        self.body_timeout_s = body_timeout_s
-        self.max_connections = max_connections
-        self._alone: set[asyncio.Future[Reply]] = set()
-        #: Those that receive a body, and whether that was seen by `_look`.
-        self._waited_for: dict[Connection, bool] = {}
-        self._moment: asyncio.TimerHandle | None = None
-
-    def finish_alone(self, pending: Awaitable[Reply]) -> None:
-        """Let an answer come that nobody takes, for the sake of what it holds."""
-        task = asyncio.ensure_future(pending)
-        self._alone.add(task)
-        task.add_done_callback(self._alone.discard)
-
-    def busy(self) -> bool:
-        """Whether a request is in work, or was read and is not."""
-        return bool(self._alone) or any(
-            each._request_in_progress or each._messages or getattr(each, "incoming", None) is not None
-            for each in self._connections
-        )
-
-    def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
-
-    def receiver(self) -> Receiver:
-        """A connection, and what receives for it."""
-        return Receiver(Connection(self, loop=self._loop, **self._kwargs))
-
-    def wait_for(self, connection: Connection) -> None:
-        """A moment, for the rest of a body. One timer looks after all of them: one each would cost more than the rest
-        of the waiting.
-        """
-        self._waited_for[connection] = False
-        if self._moment is None:
-            self._moment = self._loop.call_later(_MOMENT_S, self._look)
-
-    def wait_no_longer(self, connection: Connection) -> None:
-        del self._waited_for[connection]
-
-    def _look(self) -> None:
-        """Those who were there when it looked before have had their moment."""
-        self._moment = None
-        for connection, seen in list(self._waited_for.items()):
-            if seen:
-                connection.moment_over()
-            else:
-                self._waited_for[connection] = True
-        if self._waited_for:
-            self._moment = self._loop.call_later(_MOMENT_S, self._look)
-
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)
-        begun, connection.begun = connection.begun, None
-        if begun is not None:
-            exchange, pending = begun
-            exchange.request = request
-            reply = await pending
-        else:
-            exchange = self.gate.begin(request.method, request.path_qs, request.headers, request)
-            if exchange.problem is None:
-                try:
-                    exchange.body = await self._read(request)
-                except RequestError as error:
-                    exchange.problem = error
-            answer = self.gate.answer(exchange)
-            reply = answer if isinstance(answer, Reply) else await answer
-        close = self.gate.admission.draining or not request.content.is_eof()
-        return ReplyResponse(reply, exchange, self.gate.telemetry.headers(exchange), close=close)
-
-    async def _read(self, request: web.BaseRequest) -> bytes:
-        """The body. Raises TooLargeError, BodyTimeoutError, RequestError."""
-        content, length = request.content, request.content_length
-        if length is not None and length > self.max_body_bytes:
-            raise self.too_large(length)
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        parts: list[bytes] = []
-        try:
-            async with ceil_timeout(self.body_timeout_s):  # wait_for would keep `parts` in a cycle after an error
-                await self._collect(content, parts)
-        except asyncio.TimeoutError:
-            n_bytes = sum(map(len, parts))
-            raise BodyTimeoutError(
-                f"expected the body within {self.body_timeout_s:g} s, got {n_bytes} bytes of it"
-            ) from None
-        except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-            raise RequestError(f"expected a body as its headers announce it, got: {error}") from None
-        return b"".join(parts)
-
-    async def _collect(self, content: Any, parts: list[bytes]) -> None:
-        n_bytes = 0
-        while part := await content.readany():
-            parts.append(part)
-            n_bytes += len(part)
-            if n_bytes > self.max_body_bytes:
-                raise self.too_large(n_bytes)
-
-    def too_large(self, n_bytes: int) -> TooLargeError:
-        return TooLargeError(f"expected a body of at most {self.max_body_bytes} bytes, got {n_bytes} or more")
-
-
-class _Head(NamedTuple):
+class _Known(NamedTuple):
     """All bytes of a request before its body; what aiohttp's parser makes of them; how long the body is."""
 
-    bytes: bytes
+    head: bytes
     message: Any
     length: int
 
@@ -173,6 +67,7 @@ class _Head(NamedTuple):
 class Connection(RequestHandler):
     """One connection.
 
+    incoming    a request whose body is being received; the parser has read no more than its beginning.
     begun       a request that the short way has begun, and whose answer is awaited the long way.
     n_answered  how many requests have their answer, of as many as `_request_count` says that came.
     """
@@ -187,7 +82,7 @@ class Connection(RequestHandler):
         #: Whether the parser has read nothing yet, and so is at the beginning of a request.
         self._fresh = True
         #: A head that it made a request of, from its first byte to its last.
-        self._known: _Head | None = None
+        self._known: _Known | None = None
         self.begun: tuple[Exchange, Awaitable[Reply]] | None = None
         self.n_answered = 0
 
@@ -209,19 +104,21 @@ class Connection(RequestHandler):
             self.begun = None
         super().connection_lost(exc)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is in work, waits to be, or is coming in."""
+        return self._request_in_progress or bool(self._messages) or self.incoming is not None
+
     def data_received(self, data: bytes) -> None:
         if self.incoming is not None:  # aiohttp asks its parser for what that kept back, which is nothing
             return
-        waiter, parser = self._waiter, self._parser
-        waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
-        if not waits or self._messages or self._upgraded or parser is None:
-            self._fresh = False
+        fresh, self._fresh = self._fresh, False
+        if not self._waits():
             super().data_received(data)
             return
-        if self._force_close or self._close or self._receives_as_before(data):
+        if self._force_close or self._close:
             return
-        fresh, self._fresh = self._fresh, False
-        messages, upgraded, tail = _parsed(parser, data)
+        messages, upgraded, tail = _parsed(self._parser, data)
         if not messages:
             if self._head_timer is None:
                 self._head_timer = self._loop.call_later(self._http.body_timeout_s, self.force_close)
@@ -232,6 +129,12 @@ class Connection(RequestHandler):
         if len(messages) == 1 and (self._answered(*messages[0]) or self._receives(*messages[0], data, fresh)):
             return
         self._leave_to_task(messages, upgraded, tail)
+
+    def _waits(self) -> bool:
+        """Whether nothing is going on, and a request is waited for."""
+        waiter = self._waiter
+        waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
+        return waits and not self._messages and not self._upgraded and self._parser is not None
 
     # -- a body whose pieces come one right after the other
 
@@ -254,27 +157,41 @@ class Connection(RequestHandler):
             or "Expect" in message.headers
         ):
             return False
-        if fresh:
-            self._known = _Head(data[: len(data) - payload.total_bytes], message, int(length))
-        self._receive(Incoming(message, payload, int(length), b"".join(payload._buffer)))
+        if fresh and len(data) <= _LONGEST_KNOWN:
+            self._known = _Known(data[: len(data) - payload.total_bytes], message, int(length))
+        incoming = Incoming(message, payload, int(length))
+        incoming.put(b"".join(payload._buffer))
+        self._receive(incoming)
         return True
 
-    def _receives_as_before(self, data: bytes) -> bool:
-        """The same for a request with the very head that the one before had: clients send the same again and again,
-        and what a parser that has read nothing makes of it is known.
+    def expected(self) -> Incoming | None:
+        """A place for a request with the very head that the one before had: clients send the same again and again, and
+        what a parser that has read nothing makes of it is known.
         """
         known = self._known
+        if known is None or not self._fresh:
+            return None
+        return Incoming(known.message, None, known.length, len(known.head))
+
+    def came(self, incoming: Incoming, n_bytes: int) -> bool:
+        """So many bytes lie where a request was expected. Whether it is that, and its body is here or received."""
+        whole, known = incoming.add(n_bytes), self._known
         if (
             known is None
-            or not self._fresh
-            or not 0 <= len(data) - len(known.bytes) < known.length
-            or not data.startswith(known.bytes)
+            or n_bytes < len(known.head)
+            or incoming.head != known.head
+            or not self._waits()
+            or self._force_close
+            or self._close
             or self.begun is not None
             or not self._may_answer(known.message)
         ):
             return False
         self._request_count += 1
-        self._receive(Incoming(known.message, None, known.length, data[len(known.bytes) :], known.bytes))
+        if whole:
+            self._body_is_whole(incoming)
+        else:
+            self._receive(incoming)
         return True
 
     def _receive(self, incoming: Incoming) -> None:
@@ -286,11 +203,12 @@ class Connection(RequestHandler):
         """So many bytes more lie where `incoming` has them."""
         incoming = self.incoming
         assert incoming is not None
-        if not incoming.add(n_bytes):
-            return
-        self._take_incoming()
-        if self._force_close or self._close or self._parser is None:
-            return
+        if incoming.add(n_bytes):
+            self._take_incoming()
+            if not (self._force_close or self._close or self._parser is None):
+                self._body_is_whole(incoming)
+
+    def _body_is_whole(self, incoming: Incoming) -> None:
         if not self._may_answer(incoming.message):
             self._give_to_parser(incoming)
             return

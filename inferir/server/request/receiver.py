@@ -38,32 +38,40 @@ _ALIGNED_BYTES = 8
 class Incoming:
     """A request whose head was read, and whose body is on its way into its place.
 
-    message, payload  as aiohttp's parser gave them; it has read the head, and `beginning`. None: it has read nothing.
+    message, payload  as aiohttp's parser gave them. Without a payload the parser has not read this request, but one
+                      with the same head, and the head comes before the body: so many bytes.
     length            of the body.
-    beginning         of the body: what came with the head.
-    head              where the parser has not read it.
     """
 
-    __slots__ = ("_begin", "_end", "_filled", "_head", "_memory", "_parsed", "message", "payload")
+    __slots__ = ("_begin", "_end", "_filled", "_memory", "_parsed", "message", "payload")
 
-    def __init__(self, message: Any, payload: Any, length: int, beginning: bytes, head: bytes = b"") -> None:
-        self.message, self.payload, self._head = message, payload, head
-        self._begin = -length % _ALIGNED_BYTES
+    def __init__(self, message: Any, payload: Any, length: int, head_bytes: int = 0) -> None:
+        self.message, self.payload = message, payload
+        self._filled = self._parsed = -(head_bytes + length) % _ALIGNED_BYTES
+        self._begin = self._filled + head_bytes
         self._end = self._begin + length
         self._memory = np.empty(self._end + _ROOM_BYTES, np.uint8).data
-        self._filled = self._begin + len(beginning)
-        self._parsed = self._begin if payload is None else self._filled
-        self._memory[self._begin : self._filled] = beginning
+
+    def put(self, parsed: bytes) -> None:
+        """The beginning of the body, which the parser has read."""
+        end = self._filled + len(parsed)
+        self._memory[self._filled : end] = parsed
+        self._filled = self._parsed = end
 
     @property
     def rest(self) -> memoryview:
-        """Where the rest of the body comes."""
+        """Where the rest comes."""
         return self._memory[self._filled :]
 
     def add(self, n_bytes: int) -> bool:
         """So many bytes came. Whether the body is whole."""
         self._filled += n_bytes
         return self._filled >= self._end
+
+    @property
+    def head(self) -> bytes:
+        """What is where the head comes."""
+        return bytes(self._memory[self._parsed : self._begin])
 
     @property
     def body(self) -> memoryview:
@@ -78,7 +86,7 @@ class Incoming:
     @property
     def unparsed(self) -> bytes:
         """All that the parser has not read."""
-        return self._head + bytes(self._memory[self._parsed : self._filled])
+        return bytes(self._memory[self._parsed : self._filled])
 
 
 class Receiver(asyncio.BufferedProtocol):
@@ -87,6 +95,7 @@ class Receiver(asyncio.BufferedProtocol):
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._place = _FEW
+        self._expected: Incoming | None = None
         self.connection_made = connection.connection_made  # type: ignore[method-assign]
         self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
         self.eof_received = connection.eof_received  # type: ignore[method-assign]
@@ -94,14 +103,21 @@ class Receiver(asyncio.BufferedProtocol):
         self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        incoming = self.connection.incoming
-        return self._place if incoming is None else incoming.rest
+        connection = self.connection
+        if connection.incoming is not None:
+            return connection.incoming.rest
+        self._expected = expected = connection.expected()
+        return self._place if expected is None else expected.rest
 
     def buffer_updated(self, nbytes: int) -> None:
         connection = self.connection
         if connection.incoming is not None:
             connection.body_received(nbytes)
             return
-        place = self._place
-        connection.data_received(bytes(place[:nbytes]))
-        self._place = _MANY if nbytes == len(place) and connection.incoming is None else _FEW
+        expected, self._expected = self._expected, None
+        if expected is None:
+            place = self._place
+            connection.data_received(bytes(place[:nbytes]))
+            self._place = _MANY if nbytes == len(place) and connection.incoming is None else _FEW
+        elif not connection.came(expected, nbytes):
+            connection.data_received(expected.unparsed)

@@ -11,8 +11,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferir.server.request.connection import Connection, HttpServer
+from inferir.server.request.connection import Connection
 from inferir.server.request.exchange import Exchange
+from inferir.server.request.http_server import HttpServer
 from inferir.server.request.replies import Reply
 from inferir.server.request.routes import UNMATCHED
 from tests.server.request.wire import Transport
