@@ -41,7 +41,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from inferir.server.errors import RequestError
 from inferir.server.request.exchange import Body, Exchange
-from inferir.server.request.receiver import LARGEST_BYTES, Incoming
+from inferir.server.request.receiver import LARGEST_BYTES, Incoming, Receiver
 from inferir.server.request.replies import Reply, ReplyResponse, encode_reply
 
 if TYPE_CHECKING:
@@ -72,12 +72,13 @@ class Connection(RequestHandler):
     n_answered  how many requests have their answer, of as many as `_request_count` says that came.
     """
 
-    __slots__ = ("_fresh", "_head_timer", "_http", "_known", "begun", "incoming", "n_answered")
+    __slots__ = ("_fresh", "_head_timer", "_http", "_known", "begun", "incoming", "n_answered", "receiver")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, lingering_time=_LINGERING_S, **options)
         self._http = manager
         self._head_timer: asyncio.TimerHandle | None = None
+        self.receiver: Receiver | None = None
         self.incoming: Incoming | None = None
         #: Whether the parser has read nothing yet, and so is at the beginning of a request.
         self._fresh = True
@@ -97,6 +98,7 @@ class Connection(RequestHandler):
         transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.receiver = None  # which refers to this
         self._stop_head_timer()
         self._take_incoming()
         if self.begun is not None:  # nobody waits for it any more, but it has a place among the requests in work
@@ -113,12 +115,14 @@ class Connection(RequestHandler):
         if self.incoming is not None:  # aiohttp asks its parser for what that kept back, which is nothing
             return
         fresh, self._fresh = self._fresh, False
-        if not self._waits():
+        waiter, parser = self._waiter, self._parser
+        waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
+        if not waits or self._messages or self._upgraded or parser is None:
             super().data_received(data)
             return
         if self._force_close or self._close:
             return
-        messages, upgraded, tail = _parsed(self._parser, data)
+        messages, upgraded, tail = _parsed(parser, data)
         if not messages:
             if self._head_timer is None:
                 self._head_timer = self._loop.call_later(self._http.body_timeout_s, self.force_close)
@@ -126,15 +130,16 @@ class Connection(RequestHandler):
         if self._head_timer is not None:
             self._stop_head_timer()
         self._request_count += len(messages)
-        if len(messages) == 1 and (self._answered(*messages[0]) or self._receives(*messages[0], data, fresh)):
-            return
+        if len(messages) == 1:
+            message, payload = messages[0]
+            if type(message) is not _ErrInfo and payload.exception() is None and self._may_answer(message):
+                if not payload.is_eof():
+                    if self._receives(message, payload, data, fresh):
+                        return
+                # Its own read wakes aiohttp.
+                elif self._said(message, b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)):
+                    return
         self._leave_to_task(messages, upgraded, tail)
-
-    def _waits(self) -> bool:
-        """Whether nothing is going on, and a request is waited for."""
-        waiter = self._waiter
-        waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
-        return waits and not self._messages and not self._upgraded and self._parser is not None
 
     # -- a body whose pieces come one right after the other
 
@@ -144,13 +149,11 @@ class Connection(RequestHandler):
         data   what the parser read last.
         fresh  whether it had read nothing before.
         """
-        if self.begun is not None or type(message) is _ErrInfo or payload.is_eof() or not self._may_answer(message):
-            return False
         length = message.headers.get("Content-Length", "")
         if (
-            message.chunked
+            self.begun is not None
+            or message.chunked
             or message.compression is not None
-            or payload.exception() is not None
             or not length.isdecimal()
             or len(length) > len(str(LARGEST_BYTES))
             or not payload.total_bytes < int(length) <= min(LARGEST_BYTES, self._http.max_body_bytes)
@@ -180,10 +183,11 @@ class Connection(RequestHandler):
             known is None
             or n_bytes < len(known.head)
             or incoming.head != known.head
-            or not self._waits()
+            or self._request_count != self.n_answered
+            or self._messages
+            or self._upgraded
             or self._force_close
             or self._close
-            or self.begun is not None
             or not self._may_answer(known.message)
         ):
             return False
@@ -195,6 +199,8 @@ class Connection(RequestHandler):
         return True
 
     def _receive(self, incoming: Incoming) -> None:
+        assert self.receiver is not None
+        self.receiver.ask()
         self.incoming = incoming
         self._http.wait_for(self)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -276,16 +282,6 @@ class Connection(RequestHandler):
             or self._reading_paused
             or self.transport is None
         )
-
-    def _answered(self, message: Any, payload: Any) -> bool:
-        """Whether the short way was taken to its end. If not, the message is still to be handled."""
-        if type(message) is _ErrInfo or not payload.is_eof() or not self._may_answer(message):
-            return False
-        if payload is EMPTY_PAYLOAD:
-            return self._said(message, b"")
-        if payload.exception() is not None:
-            return False
-        return self._said(message, b"".join(payload._buffer))  # its own read wakes aiohttp
 
     def _said(self, message: Any, body: Body) -> bool:
         """Whether the answer is written. If not, it is begun."""

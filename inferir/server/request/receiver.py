@@ -94,30 +94,54 @@ class Receiver(asyncio.BufferedProtocol):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._place = _FEW
+        self._hand_on = connection.data_received
+        #: Where what comes next is received; None: that is to be asked for.
+        self._place: memoryview | None = _FEW
         self._expected: Incoming | None = None
-        self.connection_made = connection.connection_made  # type: ignore[method-assign]
         self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
         self.eof_received = connection.eof_received  # type: ignore[method-assign]
         self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
         self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.connection.receiver = self
+        self.connection.connection_made(transport)
+
+    def ask(self) -> None:
+        """The connection receives a body, or knows what comes: it says where to."""
+        self._place = None
+
     def get_buffer(self, sizehint: int) -> memoryview:
+        return self._place or self._asked()
+
+    def _asked(self) -> memoryview:
         connection = self.connection
         if connection.incoming is not None:
             return connection.incoming.rest
         self._expected = expected = connection.expected()
-        return self._place if expected is None else expected.rest
+        if expected is not None:
+            return expected.rest
+        self._place = _FEW
+        return _FEW
 
     def buffer_updated(self, nbytes: int) -> None:
+        place = self._place
+        if place is None:
+            self._updated(nbytes)
+            return
+        if nbytes == len(place):
+            self._place = _MANY
+        elif place is _MANY:
+            self._place = _FEW
+        self._hand_on(bytes(place[:nbytes]))
+
+    def _updated(self, nbytes: int) -> None:
         connection = self.connection
         if connection.incoming is not None:
             connection.body_received(nbytes)
             return
         expected, self._expected = self._expected, None
-        if expected is None:
-            place = self._place
-            connection.data_received(bytes(place[:nbytes]))
-            self._place = _MANY if nbytes == len(place) and connection.incoming is None else _FEW
-        elif not connection.came(expected, nbytes):
+        assert expected is not None
+        if not connection.came(expected, nbytes):
+            self._place = _FEW
             connection.data_received(expected.unparsed)
