@@ -193,10 +193,9 @@ class App:
             await self._runner.setup()
             self._looking = asyncio.ensure_future(self._look())
             self._grpc = await grpc.start(self.parts, self._keys)
-        http = self._runner.server
-        assert isinstance(http, HttpServer)
+        assert self._runner.server is not None
         for each in sockets:
-            listener = Listener(each, http.receiver, context)
+            listener = Listener(each, self._runner.server, context)
             listener.start()
             self._listeners.setdefault(key, []).append(listener)
 

@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-#: A head is remembered where it came in so many bytes at most: each connection keeps one.
+#: Who sends so many bytes at once will do so again, and gets a receiver.
+_MUCH = 2**14
+
+#: Bytes of a head that is remembered: each connection keeps one.
 _LONGEST_KNOWN = 2**13
 
 #: After an answer that came before the whole body: so long the rest is read, so that the client gets to the answer.
@@ -72,13 +75,13 @@ class Connection(RequestHandler):
     n_answered  how many requests have their answer, of as many as `_request_count` says that came.
     """
 
-    __slots__ = ("_fresh", "_head_timer", "_http", "_known", "begun", "incoming", "n_answered", "receiver")
+    __slots__ = ("_fresh", "_head_timer", "_http", "_known", "_receiver", "begun", "incoming", "n_answered")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, lingering_time=_LINGERING_S, **options)
         self._http = manager
         self._head_timer: asyncio.TimerHandle | None = None
-        self.receiver: Receiver | None = None
+        self._receiver: Receiver | None = None
         self.incoming: Incoming | None = None
         #: Whether the parser has read nothing yet, and so is at the beginning of a request.
         self._fresh = True
@@ -98,7 +101,7 @@ class Connection(RequestHandler):
         transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.receiver = None  # which refers to this
+        self._receiver = None  # which refers to this
         self._stop_head_timer()
         self._take_incoming()
         if self.begun is not None:  # nobody waits for it any more, but it has a place among the requests in work
@@ -122,6 +125,8 @@ class Connection(RequestHandler):
             return
         if self._force_close or self._close:
             return
+        if len(data) >= _MUCH and self._receiver is None:
+            self._take_receiver()
         messages, upgraded, tail = _parsed(parser, data)
         if not messages:
             if self._head_timer is None:
@@ -160,12 +165,18 @@ class Connection(RequestHandler):
             or "Expect" in message.headers
         ):
             return False
-        if fresh and len(data) <= _LONGEST_KNOWN:
-            self._known = _Known(data[: len(data) - payload.total_bytes], message, int(length))
+        head_bytes = len(data) - payload.total_bytes
+        if fresh and head_bytes <= _LONGEST_KNOWN:
+            self._known = _Known(data[:head_bytes], message, int(length))
         incoming = Incoming(message, payload, int(length))
         incoming.put(b"".join(payload._buffer))
         self._receive(incoming)
         return True
+
+    def _take_receiver(self) -> None:
+        if self.transport is not None:
+            self._receiver = Receiver(self)
+            self._receiver.take_over(self.transport)
 
     def expected(self) -> Incoming | None:
         """A place for a request with the very head that the one before had: clients send the same again and again, and
@@ -199,8 +210,10 @@ class Connection(RequestHandler):
         return True
 
     def _receive(self, incoming: Incoming) -> None:
-        assert self.receiver is not None
-        self.receiver.ask()
+        if self._receiver is None:
+            self._take_receiver()
+        assert self._receiver is not None
+        self._receiver.ask()
         self.incoming = incoming
         self._http.wait_for(self)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout

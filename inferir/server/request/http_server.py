@@ -16,7 +16,6 @@ from aiohttp.web_protocol import RequestHandler
 from inferir.server.errors import BodyTimeoutError, RequestError, TooLargeError
 from inferir.server.request.connection import Connection
 from inferir.server.request.gate import Gate
-from inferir.server.request.receiver import Receiver
 from inferir.server.request.replies import Reply, ReplyResponse
 
 __all__ = ["HttpServer"]
@@ -59,10 +58,6 @@ class HttpServer(web.Server):
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
-
-    def receiver(self) -> Receiver:
-        """A connection, and what receives for it."""
-        return Receiver(Connection(self, loop=self._loop, **self._kwargs))
 
     def wait_for(self, connection: Connection) -> None:
         """A moment, for the rest of a body. One timer looks after all of them: one each would cost more than the rest

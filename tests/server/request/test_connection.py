@@ -47,10 +47,11 @@ def _request(path: str, body: str) -> bytes:
 def _connected() -> tuple[Connection, Transport]:
     gate: Any = _Gate()
     server = HttpServer(gate, max_body_bytes=100, body_timeout_s=600, keepalive_s=600, max_connections=1)
-    receiver = server.receiver()
-    transport = Transport(receiver)
-    receiver.connection_made(transport)
-    return receiver.connection, transport
+    connection = server()
+    transport = Transport(connection)
+    assert isinstance(connection, Connection)
+    connection.connection_made(transport)
+    return connection, transport
 
 
 def _answers(transport: Transport) -> list[str]:
