@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,10 @@ from inferir.program.frames import ITEM_NBYTES
 from inferir.program.native import Form, NativeRunner
 from inferir.program.problems import RowError
 from inferir.program.steps import Argument, Program, Step, trim
+from inferir.shares import Shares
 from inferir.threads import Threads
 
-__all__ = ["CHUNK_ROWS", "FACES", "LEAST_SHARED_ROWS", "Plan", "ProgramRunner", "bind", "part_begins", "program_for"]
+__all__ = ["CHUNK_ROWS", "FACES", "LEAST_SHARED_ROWS", "Plan", "ProgramRunner", "bind", "program_for"]
 
 FACES = ("prediction", "probabilities", "raw", "transformed")
 
@@ -44,10 +45,6 @@ LEAST_SHARED_ROWS = 2 * BLOCK_ROWS
 
 #: Nor do those that take less time: to wake another thread takes up to a tenth of a millisecond.
 _LEAST_SHARED_S = 4e-4
-
-#: The time of a part for one thread: the longest one leaves others something to do, the shortest one is worth the 10 us
-#: that it costs to take it.
-_LONGEST_PART_S, _SHORTEST_PART_S = 5e-3, 1e-4
 
 #: Of what lies between the first step and the last, so that each finds in the second-level cache what the one before
 #: it left there. The smallest such cache of a server's CPU core has twice that.
@@ -110,17 +107,6 @@ def _used(step: Step) -> set[int]:
     return {a.number for a in step.arguments[skipped:] if isinstance(a, Argument) and a.kind == BUFFER}
 
 
-def part_begins(first: int, n: int, row_s: float, n_threads: int) -> Iterator[int]:
-    """Where parts of the rows from `first` to `n` begin. Each takes half of what is left for its thread: so all threads
-    are done at about the same time, however late some of them come, and few parts are taken. (Polychronopoulos and
-    Kuck 1987, Guided self-scheduling.)"""
-    least, most = _SHORTEST_PART_S / row_s, _LONGEST_PART_S / row_s
-    while first < n:
-        yield first
-        rows = min(max((n - first) / (2 * n_threads), least), most)
-        first += math.ceil(rows / BLOCK_ROWS) * BLOCK_ROWS
-
-
 class ProgramRunner:
     """`program` over the kernels of one backend, chunk by chunk."""
 
@@ -175,8 +161,8 @@ class ProgramRunner:
         if expected_s < _LEAST_SHARED_S:
             self._timed(rows, outs, first, n)
             return outs
-        begins = [*part_begins(first, n, self._row_s, threads.count), n]
-        threads.share(lambda part: self._timed(rows, outs, *begins[part : part + 2]), len(begins) - 1)
+        shares = Shares(first, n, self._row_s, threads.count)
+        threads.share_out(lambda part: self._timed(rows, outs, *part), shares, threads.count)
         return outs
 
     def _empty(self, n: int) -> list[Array]:

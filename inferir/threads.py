@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["Processors", "Threads", "cores"]
+
+Part = TypeVar("Part")
 
 
 class Processors(Protocol):
@@ -55,12 +57,12 @@ def _processors() -> Processors | None:
         return None
 
 
-class _Job:
+class _Job(Generic[Part]):
     """Parts of one piece of work, and how many helpers are at them."""
 
-    def __init__(self, work: Callable[[int], None], n_parts: int) -> None:
-        self.failed: list[tuple[int, BaseException]] = []
-        self._work, self._parts = work, iter(range(n_parts))
+    def __init__(self, work: Callable[[Part], None], parts: Iterator[Part]) -> None:
+        self.failed: list[tuple[Part, BaseException]] = []
+        self._work, self._parts = work, parts
         self._lock, self._left = threading.Lock(), threading.Lock()
         self._left.acquire()
         self._n_helpers, self._over, self._waits = 0, False, False
@@ -158,11 +160,16 @@ class Threads:
         self._lock = threading.Lock()
 
     def share(self, work: Callable[[int], None], n_parts: int) -> None:
-        """Calls work(0), ..., work(n_parts - 1), in this order but at the same time, and waits for all of them.
+        """Calls work(0), ..., work(n_parts - 1), as `share_out`."""
+        self.share_out(work, iter(range(n_parts)), n_parts)
 
-        Where parts raise, no more are begun, and the error of the first of them is raised.
+    def share_out(self, work: Callable[[Part], None], parts: Iterator[Part], most: int) -> None:
+        """Calls work(part) for all parts, in this order but at the same time, and waits for all of them.
+
+        At most `most` threads take part, and the next of `parts` may be asked for by all of them at once. Where parts
+        raise, no more are begun, and the error of the least of them is raised.
         """
-        job, n_helpers = _Job(work, n_parts), min(self.count, n_parts) - 1
+        job, n_helpers = _Job(work, parts), min(self.count, most) - 1
         if n_helpers > 0:
             self._made_helpers().ask(job.help, n_helpers)
         try:
@@ -179,7 +186,7 @@ class Threads:
             return self._helpers
 
 
-def _raise_first(failed: list[tuple[int, BaseException]]) -> None:
+def _raise_first(failed: list[tuple[Any, BaseException]]) -> None:
     error = min(failed, key=lambda found: found[0])[1]
     failed.clear()  # whose frames refer to it
     try:

@@ -3,7 +3,7 @@ before a kernel trusts them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +25,8 @@ from inferir.formats.importers._builder import Answers, Builder
 from inferir.formats.importers._forest import CATEGORICAL, Forest, Tree
 from inferir.formats.spec import ModelSpec, TensorSpec
 from inferir.kernels import available, select
-from inferir.kernels.signatures import BLOCK_ROWS
 from inferir.model import Model
-from inferir.plan import CHUNK_ROWS, LEAST_SHARED_ROWS, Plan, part_begins
+from inferir.plan import CHUNK_ROWS, LEAST_SHARED_ROWS, Plan
 from inferir.threads import Threads
 from tests.parity import assert_bits
 
@@ -65,15 +64,16 @@ def test_a_row_is_answered_alike_alone_and_in_a_batch(name: str, backend: str) -
 def shared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Whatever may be shared out is, in parts as small as they come; and into how many."""
     monkeypatch.setattr("inferir.plan._LEAST_SHARED_S", 0.0)
-    monkeypatch.setattr("inferir.plan._LONGEST_PART_S", 1e-9)
-    monkeypatch.setattr("inferir.plan._SHORTEST_PART_S", 1e-9)
-    counts, share = list[int](), Threads.share
+    monkeypatch.setattr("inferir.shares.LONGEST_PART_S", 1e-9)
+    monkeypatch.setattr("inferir.shares.SHORTEST_PART_S", 0.0)
+    counts, share_out = list[int](), Threads.share_out
 
-    def counted(threads: Threads, work: Callable[[int], None], n_parts: int) -> None:
-        counts.append(n_parts)
-        share(threads, work, n_parts)
+    def counted(threads: Threads, work: Callable[[Any], None], parts: Iterator[Any], most: int) -> None:
+        taken = list(parts)
+        counts.append(len(taken))
+        share_out(threads, work, iter(taken), most)
 
-    monkeypatch.setattr(Threads, "share", counted)
+    monkeypatch.setattr(Threads, "share_out", counted)
     return counts
 
 
@@ -99,30 +99,11 @@ def test_what_is_fast_or_small_is_not_shared(shared: list[int], monkeypatch: pyt
     ask(model, rows)
     assert not shared
     monkeypatch.setattr("inferir.plan._LEAST_SHARED_S", 0.0)
-    monkeypatch.setattr("inferir.plan._LONGEST_PART_S", 60.0)
-    monkeypatch.setattr("inferir.plan._SHORTEST_PART_S", 60.0)
+    monkeypatch.setattr("inferir.shares.LONGEST_PART_S", 60.0)
+    monkeypatch.setattr("inferir.shares.SHORTEST_PART_S", 60.0)
     ask(model, rows)
     assert shared == [1] * len(shared)
     assert shared
-
-
-@pytest.mark.parametrize("first", [0, 2048])
-@pytest.mark.parametrize("n_threads", [2, 3, 64])
-@pytest.mark.parametrize(
-    ("n", "row_s"), [(2049, 1e-6), (5000, 2e-7), (100_000, 1.3e-8), (100_000, 6e-6), (30_000, 1.0)]
-)
-def test_parts_get_smaller_down_to_what_is_worth_taking(first: int, n_threads: int, n: int, row_s: float) -> None:
-    begins = [*part_begins(first, n, row_s, n_threads), n]
-    assert begins[0] == first
-    sizes = np.diff(begins)
-    whole, last = sizes[:-1], sizes[-1]
-    assert last > 0
-    assert (whole % BLOCK_ROWS == 0).all()
-    assert (np.diff(whole) <= 0).all()
-    assert (whole * row_s >= 1e-4).all()
-    assert (sizes <= max(BLOCK_ROWS, 5e-3 / row_s + BLOCK_ROWS)).all()
-    if len(whole):
-        assert sizes[0] <= max((n - first) / (2 * n_threads), 1e-4 / row_s) + BLOCK_ROWS
 
 
 def test_backends_agree() -> None:

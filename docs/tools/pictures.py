@@ -104,6 +104,7 @@ _LAYER_WORDS = {
     "kernels": "arithmetic on arrays",
     "errors": "everything raised on purpose",
     "labels": "positions to class labels",
+    "shares": "which rows a thread takes",
     "threads": "work shared out",
 }
 
@@ -118,9 +119,14 @@ def layers() -> str:
     for i, names in enumerate(rows):
         width = (600 - 12 * (len(names) - 1)) / len(names)
         for k, name in enumerate(name.strip(" ()") for name in names):
-            color = {"kernels": "green", "formats": "amber", "errors": "grey", "labels": "grey", "threads": "grey"}.get(
-                name, "blue"
-            )
+            color = {
+                "kernels": "green",
+                "formats": "amber",
+                "errors": "grey",
+                "labels": "grey",
+                "shares": "grey",
+                "threads": "grey",
+            }.get(name, "blue")
             d.box(20 + k * (width + 12), 16 + 52 * i, width, 44, [name, _LAYER_WORDS[name]], color)
     d.text(
         320,
