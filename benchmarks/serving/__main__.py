@@ -34,6 +34,7 @@ from benchmarks.serving import servers
 from benchmarks.serving.load import Result, closed_loop, open_loop, post
 from benchmarks.serving.servers import features
 from inferir.formats import apr
+from inferir.server.slices import ask_for_short_slices
 from tests.server.serving import linear_spec
 
 PORT = 9321
@@ -80,10 +81,13 @@ def environment() -> dict[str, Any]:
 
 
 def run(coroutine: Any) -> Any:
-    """On uvloop, so that the client needs less of its core than the server of its own."""
+    """On uvloop, so that the client needs less of its core than the server of its own. Where a thread of the server has
+    the client's core, as the one that loads a model may, what the client sends late would count as answered late: so it
+    asks for short slices, too."""
     import uvloop
 
     os.sched_setaffinity(0, set(range(1, os.cpu_count() or 2)) or {0})
+    ask_for_short_slices()
     try:
         return uvloop.run(coroutine)
     finally:

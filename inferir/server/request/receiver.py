@@ -12,12 +12,9 @@ a socket is ready. One place to share would not do for those that have the syste
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from inferir.server.request.connection import Connection
 
 __all__ = ["LARGEST_BYTES", "Incoming", "Receiver"]
 
@@ -89,10 +86,34 @@ class Incoming:
         return bytes(self._memory[self._parsed : self._filled])
 
 
+class Receiving(Protocol):
+    """What a receiver asks of its connection, beside what every protocol of a transport has.
+
+    incoming  the request whose body is being received.
+    """
+
+    incoming: Incoming | None
+
+    def expected(self) -> Incoming | None:
+        """A place for the request that is likely to come next."""
+
+    def came(self, incoming: Incoming, n_bytes: int) -> bool:
+        """So many bytes lie where a request was expected. Whether it is that."""
+
+    def body_received(self, n_bytes: int) -> None:
+        """So many bytes more lie where `incoming` has them."""
+
+    def data_received(self, data: bytes) -> None: ...
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+    def eof_received(self) -> bool | None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
 class Receiver(asyncio.BufferedProtocol):
     """The protocol of a transport, in the place of its connection, to which it hands everything on."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Receiving) -> None:
         self.connection = connection
         self._hand_on = connection.data_received
         #: Where what comes next is received; None: that is to be asked for.
