@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Histogram", "Metrics"]
 
-#: So many that NumPy's fixed cost is small against theirs, so few that folding takes well under a millisecond.
-FOLD_AT = 1024
+#: So many that NumPy's fixed cost is small against theirs, so few that folding takes less than a millisecond.
+FOLD_AT = 2048
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -65,8 +65,11 @@ class Histogram:
         """Add observations, (n, width)."""
         self._sums += values.sum(axis=0)
         width, n_buckets = self._counts.shape
-        places = self.buckets(values) + np.arange(0, width * n_buckets, n_buckets)
-        self._counts += np.bincount(places.reshape(-1), minlength=width * n_buckets).reshape(width, n_buckets)
+        until = np.zeros((width, n_buckets + 1), np.int64)  # so many are in the buckets before
+        until[:, -1] = len(values)
+        for row, in_order in zip(until, np.sort(values.T, axis=1), strict=True):  # half of a search for each value
+            row[1:-1] = in_order.searchsorted(self._bounds, side="right")
+        self._counts += until[:, 1:] - until[:, :-1]
 
     def add_same(self, value: float, count: int) -> None:
         """Add `count` observations of one value, where the width is 1."""
