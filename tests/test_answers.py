@@ -188,8 +188,8 @@ def test_a_forest_is_run_once() -> None:
 @pytest.mark.parametrize("name", ["forest", "svm", "neighbours", "xgboost of three", "bins", "two outputs"])
 def test_many_rows(name: str, backend: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inferir.plan._LEAST_SHARED_S", 0.0)
-    monkeypatch.setattr("inferir.plan._LONGEST_PART_S", 1e-4)
-    monkeypatch.setattr("inferir.plan._SHORTEST_PART_S", 1e-5)
+    monkeypatch.setattr("inferir.shares.LONGEST_PART_S", 1e-4)
+    monkeypatch.setattr("inferir.shares.SHORTEST_PART_S", 1e-5)
     model, single = (Model(SPECS[name], backend=backend, threads=count) for count in (threads, 1))
     rows = hard_rows(ROWS, n=2 * CHUNK_ROWS + 77, nan=False, inf=False)
     for _ in range(2):  # first in parts of which the time is not known yet
