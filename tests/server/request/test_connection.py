@@ -4,40 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferir.server.request.connection import Connection
-from inferir.server.request.exchange import Exchange
 from inferir.server.request.http_server import HttpServer
-from inferir.server.request.replies import Reply
-from inferir.server.request.routes import UNMATCHED
-from tests.server.request.wire import Transport
-
-
-class _Gate:
-    """Answers with the path; /later/... when some rounds of the loop have passed."""
-
-    admission = SimpleNamespace(draining=False)
-    telemetry = SimpleNamespace(headers=lambda exchange: b"")
-
-    def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
-        exchange = Exchange(UNMATCHED, headers, request)
-        exchange.method, exchange.path, exchange.request_id = method, path, "1"
-        return exchange
-
-    def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
-        reply = Reply(f"<{exchange.path} {bytes(exchange.body).decode()}>".encode())
-        return self._later(reply) if exchange.path.startswith("/later") else reply
-
-    async def _later(self, reply: Reply) -> Reply:
-        for _ in range(3):
-            await asyncio.sleep(0)
-        return reply
+from tests.server.request.wire import EchoGate, Transport
 
 
 def _request(path: str, body: str) -> bytes:
@@ -45,7 +19,7 @@ def _request(path: str, body: str) -> bytes:
 
 
 def _connected() -> tuple[Connection, Transport]:
-    gate: Any = _Gate()
+    gate: Any = EchoGate()
     server = HttpServer(gate, max_body_bytes=100, body_timeout_s=600, keepalive_s=600, max_connections=1)
     connection = server()
     transport = Transport(connection)

@@ -10,9 +10,8 @@ import hashlib
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,40 +24,22 @@ from inferir.server.request.connection import Connection
 from inferir.server.request.exchange import Exchange
 from inferir.server.request.http_server import HttpServer
 from inferir.server.request.receiver import Incoming
-from inferir.server.request.replies import Reply
-from inferir.server.request.routes import UNMATCHED
-from tests.server.request.wire import Transport
+from tests.server.request.wire import EchoGate, Transport
 from tests.server.serving import eventually, linear_model, read_raw, serving
 from tests.server.test_run import certificate
 
 LIMIT = 60_000
 
 
-class _Gate:
-    """Answers with what came. `/later/...` when some rounds of the loop have passed."""
+class _Gate(EchoGate):
+    """Says of a body how long it is and what it hashes to."""
 
-    telemetry = SimpleNamespace(headers=lambda exchange: b"")
-
-    def __init__(self) -> None:
-        self.admission = SimpleNamespace(draining=False)
-
-    def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
-        exchange = Exchange(UNMATCHED, headers, request)
-        exchange.method, exchange.path, exchange.request_id = method, path, "1"
-        return exchange
-
-    def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
+    def said(self, exchange: Exchange) -> str:
         problem = type(exchange.problem).__name__ if exchange.problem else ""
         digest = hashlib.sha256(exchange.body).hexdigest()[:8]
         names = sorted(name.lower() for name in exchange.headers)
         exchange.problem = None
-        reply = Reply(f"<{exchange.method} {exchange.path} {len(exchange.body)} {digest} {names} {problem}>".encode())
-        return self._later(reply) if exchange.path.startswith("/later") else reply
-
-    async def _later(self, reply: Reply) -> Reply:
-        for _ in range(3):
-            await asyncio.sleep(0)
-        return reply
+        return f"<{exchange.method} {exchange.path} {len(exchange.body)} {digest} {names} {problem}>"
 
 
 class _LongWay(Connection):

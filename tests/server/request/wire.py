@@ -1,11 +1,17 @@
-"""A transport of the tests' own: what would be a socket is two lists."""
+"""A transport and a gate of the tests' own: what would be a socket is two lists, and answers say what was asked."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
-__all__ = ["Transport"]
+from inferir.server.request.exchange import Exchange
+from inferir.server.request.replies import Reply
+from inferir.server.request.routes import UNMATCHED
+
+__all__ = ["EchoGate", "Transport"]
 
 
 #: As uvloop.
@@ -58,3 +64,29 @@ class Transport(asyncio.Transport):
         self.closed = True
 
     abort = close
+
+
+class EchoGate:
+    """Answers at once, or for paths that begin with /later in a few rounds of the loop."""
+
+    telemetry = SimpleNamespace(headers=lambda exchange: b"")
+
+    def __init__(self) -> None:
+        self.admission = SimpleNamespace(draining=False)
+
+    def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
+        exchange = Exchange(UNMATCHED, headers, request)
+        exchange.method, exchange.path, exchange.request_id = method, path, "1"
+        return exchange
+
+    def answer(self, exchange: Exchange) -> Reply | Awaitable[Reply]:
+        reply = Reply(self.said(exchange).encode())
+        return self._later(reply) if exchange.path.startswith("/later") else reply
+
+    def said(self, exchange: Exchange) -> str:
+        return f"<{exchange.path} {bytes(exchange.body).decode()}>"
+
+    async def _later(self, reply: Reply) -> Reply:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return reply
