@@ -20,7 +20,7 @@ __all__ = ["LONGEST_PART_S", "Shares"]
 #: The longest part, and from where on what is left is shared out whole. Between 0.8 and 3 ms it makes no difference.
 LONGEST_PART_S, WHOLE_SHARE_S = 5e-3, 1.5e-3
 
-#: What would be left over is taken too where it takes less: another part costs as much.
+#: What would be left over is taken too where it takes less: to hand it on would gain nothing.
 SHORTEST_PART_S = 8e-5
 
 

@@ -98,15 +98,12 @@ class Questions:
         self._bound: dict[bytes, Bound] = {}
 
     def read(self, body: bytes | memoryview, header_length: str | None) -> tuple[Bound, memoryview]:
-        """What a request asks, and what follows its JSON; as `rest.decode`, which it raises like."""
+        """What a request asks, and what follows its JSON. Raises as `rest.split`."""
         view = memoryview(body)
         length = rest.json_length(header_length, len(view))
-        if length is None:
-            return Bound(rest.layout_of(view, False), self.signature), view[len(view) :]
-        if length == 0:
-            return Bound(rest.raw_layout(len(view), self.signature.inputs), self.signature), view
-        if length > _LONGEST_REMEMBERED:
-            return Bound(rest.layout_of(view[:length], True), self.signature), view[length:]
+        if not length or length > _LONGEST_REMEMBERED:
+            layout, tail = rest.split(view, header_length, self.signature.inputs)
+            return Bound(layout, self.signature), tail
         head = bytes(view[:length])
         bound = self._bound.get(head)
         if bound is None:

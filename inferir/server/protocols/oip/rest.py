@@ -42,14 +42,13 @@ __all__ = [
     "InferRequest",
     "Layout",
     "Wanted",
-    "decode",
     "encode",
     "flat",
     "json_length",
     "layout_of",
-    "raw_layout",
     "read",
     "shape_of",
+    "split",
     "timeout_s",
 ]
 
@@ -90,22 +89,24 @@ class Layout(msgspec.Struct, frozen=True):
     timeout_s: float | None
 
 
-def decode(body: bytes | memoryview, header_length: str | None, inputs: Sequence[TensorMetadata]) -> InferRequest:
-    """The request in `body`. `inputs` are the model's, for raw requests.
+def split(
+    body: bytes | memoryview, header_length: str | None, inputs: Sequence[TensorMetadata]
+) -> tuple[Layout, memoryview]:
+    """What the request in `body` says, and what follows its JSON. `inputs` are the model's, for raw requests.
 
     Raises InvalidInputError (E006) that says what was expected.
     """
     view = memoryview(body)
     length = json_length(header_length, len(view))
     if length == 0:
-        return read(raw_layout(len(view), inputs), view)
+        return _raw_layout(len(view), inputs), view
     if length is None:
-        return read(layout_of(view, False), view[len(view) :])
-    return read(layout_of(view[:length], True), view[length:])
+        return layout_of(view, False), view[len(view) :]
+    return layout_of(view[:length], True), view[length:]
 
 
 def json_length(header_length: str | None, n_bytes: int) -> int | None:
-    """How many of a body's `n_bytes` are JSON, by the header; None where it is not there. Raises as `decode`."""
+    """How many of a body's `n_bytes` are JSON, by the header; None where it is not there. Raises as `split`."""
     if header_length is None:
         return None
     text = header_length.strip()
@@ -164,7 +165,7 @@ def flat(values: list[Any]) -> list[str]:
 
 
 def read(layout: Layout, tail: memoryview) -> InferRequest:
-    """The request that a layout is of, with the tensors that follow in binary. Raises as `decode`."""
+    """The request that a layout is of, with the tensors that follow in binary. Raises as `split`."""
     inputs, position = [], 0
     for tensor, size in layout.inputs:
         if size is None:
@@ -182,7 +183,7 @@ def read(layout: Layout, tail: memoryview) -> InferRequest:
 
 
 def layout_of(head: bytes | memoryview, has_tail: bool) -> Layout:
-    """What the JSON of a request says; `has_tail`: whether binary data follow it. Raises as `decode`."""
+    """What the JSON of a request says; `has_tail`: whether binary data follow it. Raises as `split`."""
     try:
         body = _BODY.decode(head)
     except RecursionError:
@@ -198,8 +199,8 @@ def layout_of(head: bytes | memoryview, has_tail: bool) -> Layout:
     return Layout(body.id, inputs, outputs, binary, timeout_s(body.parameters))
 
 
-def raw_layout(n_bytes: int, inputs: Sequence[TensorMetadata]) -> Layout:
-    """What a request without JSON says, whose `n_bytes` are the elements of the only input. Raises as `decode`."""
+def _raw_layout(n_bytes: int, inputs: Sequence[TensorMetadata]) -> Layout:
+    """What a request without JSON says, whose `n_bytes` are the elements of the only input. Raises as `split`."""
     if len(inputs) != 1:
         raise InvalidInputError(
             f"expected a model with one input for {HEADER_LENGTH}: 0, this one has {len(inputs)}: name them in JSON"

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferir.errors import InvalidInputError
+from inferir.server.protocols.oip import rest
 from inferir.server.protocols.oip.messages import TensorMetadata
-from inferir.server.protocols.oip.rest import InferRequest, Wanted, decode, encode
+from inferir.server.protocols.oip.rest import InferRequest, Wanted, encode
 from inferir.server.protocols.oip.tensors import Tensor
 
 TWO_COLUMNS = [TensorMetadata("input", "FP32", [-1, 2])]
@@ -31,6 +32,10 @@ def tensor(data: Any, shape: list[Any], datatype: str = "FP64", **parameters: An
 
 def binary(size: Any, shape: list[int], datatype: str = "FP32", name: str = "x") -> dict[str, Any]:
     return {"name": name, "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}}
+
+
+def decode(data: bytes | bytearray, length: str | None, inputs: list[TensorMetadata]) -> InferRequest:
+    return rest.read(*rest.split(memoryview(data), length, inputs))
 
 
 def read(head: bytes, tail: bytes = b"", length: str | None = None) -> InferRequest:
