@@ -91,6 +91,9 @@ def test_plots_move(tab: Any, served: Served) -> None:
             assert answer.status == 200
     playwright.expect(tab.locator("#plots canvas")).to_have_count(2)
     playwright.expect(tab.locator("#now")).to_contain_text("requests per second")
+    for plot in ("rate", "time"):  # from the first point on: uPlot alone would show years
+        seconds = tab.evaluate(f"plots.{plot}.scales.x.max - plots.{plot}.scales.x.min")
+        assert 59 < seconds < 121
 
 
 def test_it_reads_without_javascript(browser: Any, served: Served) -> None:

@@ -2,6 +2,7 @@
 "use strict";
 
 const KEPT = 120; // points of a plot: two minutes
+const BEFORE_S = 60; // that a plot begins before its first point: of one point alone uPlot would show years
 const EVERY_MS = 1000;
 const QUANTILES = [0.5, 0.95, 0.99];
 
@@ -110,8 +111,12 @@ function take(live) {
     if (seconds > 0 && fresh.every((count) => count >= 0)) {
       const count = fresh.reduce((sum, each) => sum + each, 0);
       const times = QUANTILES.map((share) => quantile(share, live.bounds_s, fresh));
+      const time = Date.now() / 1000;
+      if (points.length === 0) {
+        points.push({ time: time - BEFORE_S, rate: null, quantiles: QUANTILES.map(() => null) });
+      }
       points.push({
-        time: Date.now() / 1000,
+        time,
         rate: count / seconds,
         quantiles: times.map((each) => (each === null ? null : each * 1000)),
       });
