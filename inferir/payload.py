@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from inferir.rows.plain import PlainColumns
 
 __all__ = [
+    "LONGEST_MODEL_ID",
     "MAX_INSTANCES",
     "STATUS",
     "Options",
@@ -49,7 +50,7 @@ __all__ = [
 MAX_INSTANCES = 100_000
 
 #: Characters of a model_id: more is no name.
-_LONGEST_MODEL_ID = 512
+LONGEST_MODEL_ID = 512
 
 #: HTTP status of an error by its code; the mistakes of a caller. Everything else is ours: 500.
 STATUS = {"E003": 400, "E006": 400, "E008": 400, "E011": 404}
@@ -104,9 +105,9 @@ def read(document: Any, max_instances: int = MAX_INSTANCES) -> Request:
         count = "both" if many else f"the keys {short_repr(sorted(map(str, document)))}"
         raise InvalidInputError(f"expected an object with either 'features' or 'instances', got {count}")
     model_id = document.get("model_id")
-    if model_id is not None and (type(model_id) is not str or not 0 < len(model_id) <= _LONGEST_MODEL_ID):
+    if model_id is not None and (type(model_id) is not str or not 0 < len(model_id) <= LONGEST_MODEL_ID):
         raise InvalidInputError(
-            f"model_id: expected a text of 1 to {_LONGEST_MODEL_ID} characters, got {short_repr(model_id)}"
+            f"model_id: expected a text of 1 to {LONGEST_MODEL_ID} characters, got {short_repr(model_id)}"
         )
     options = document.get("options")
     return Request(

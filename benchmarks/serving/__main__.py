@@ -221,7 +221,16 @@ def shed(ours: Path, theirs: Path, seconds: float) -> Any:
 
 def telemetry(ours: Path, theirs: Path, seconds: float) -> Any:
     """CPU time of a request with metrics, JSON logs of changes and Server-Timing, and without, in turns."""
-    command = [sys.executable, "-m", "benchmarks.serving.ladder", "--serve", "switched", str(PORT), str(ours)]
+    return _switched("switched", ours, seconds)
+
+
+def logged(ours: Path, theirs: Path, seconds: float) -> Any:
+    """The same with a line for every request."""
+    return _switched("logged", ours, seconds)
+
+
+def _switched(rung: str, ours: Path, seconds: float) -> Any:
+    command = [sys.executable, "-m", "benchmarks.serving.ladder", "--serve", rung, str(PORT), str(ours)]
     with servers.started("inferir", command, PORT, core=0) as server:
         run(closed_loop(PORT, single(), connections=16, seconds=1.0))
         parts, costs = [], {"on": float("inf"), "off": float("inf")}
@@ -286,6 +295,7 @@ SCENARIOS: dict[str, Callable[[Path, Path, float], Any]] = {
     "overload": overload,
     "shed": shed,
     "telemetry": telemetry,
+    "logged": logged,
 }
 
 if __name__ == "__main__":

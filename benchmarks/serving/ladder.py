@@ -101,16 +101,14 @@ def _long(port: int, model: str) -> None:
     _ours(port, model)
 
 
-def _switched(port: int, model: str) -> None:
-    """Ours with JSON logs. Each SIGUSR1 takes all telemetry away, or brings it back: for __main__, no rung. In one
-    process, since two processes of the same code differ by more than what is to be measured.
+def _switched(port: int, model: str, *options: str) -> None:
+    """Ours with JSON logs of changes. Each SIGUSR1 takes all telemetry away, or brings it back: for __main__, no rung.
+    In one process, since two processes of the same code differ by more than what is to be measured.
 
     What every request calls is switched where it is looked up, in the object: the server may have put it there.
     """
     silent: dict[str, Callable[..., Any]] = {
-        "headers": lambda exchange: b"",
-        "request_started": lambda exchange: None,
-        "request_finished": lambda exchange: None,
+        "finished": lambda exchange: b"",
     }
     made: list[ServerTelemetry] = []
     begin = ServerTelemetry.__init__
@@ -122,14 +120,19 @@ def _switched(port: int, model: str) -> None:
     def switch(*_: object) -> None:
         for telemetry in made:
             own = vars(telemetry)
-            if own.get("headers") is silent["headers"]:
+            if own.get("finished") is silent["finished"]:
                 own.update(own.pop("told"))
             else:
                 own.update({"told": {name: getattr(telemetry, name) for name in silent}, **silent})
 
     ServerTelemetry.__init__ = keep  # type: ignore[method-assign]
     signal.signal(signal.SIGUSR1, switch)
-    _ours(port, model, "--log-format", "json")
+    _ours(port, model, "--log-format", "json", *options)
+
+
+def _logged(port: int, model: str) -> None:
+    """The same with a line for every request."""
+    _switched(port, model, "--log-requests")
 
 
 RUNGS: dict[str, Callable[[int, str], None]] = {
@@ -149,7 +152,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.serve:
         rung, port, model = arguments.serve
-        {**RUNGS, "switched": _switched}[rung](int(port), model)
+        {**RUNGS, "switched": _switched, "logged": _logged}[rung](int(port), model)
         return
     with tempfile.TemporaryDirectory() as folder:
         _, model = servers.train(Path(folder))

@@ -77,8 +77,10 @@ caller's (`traceparent`); the answer has a `traceparent` of its own. OpenTelemet
 
 `--log-format json` writes an object a line to standard error: `event` is `model_loaded`, `model_failed`,
 `model_unloaded`, `log`, and with `--log-requests` `request`, with `request_id`, `trace_id`, route, status, seconds,
-model, version and rows. A log that nobody reads stops no request: records that cannot be written are dropped, and
-counted.
+model, version, rows, and the name of the key where there are keys. What the libraries below us have to say (`log`) has
+the same form. A line of a request comes up to a tenth of a second after it. Lines are written whole, up to 4,096 bytes
+in one piece, so that those of several workers do not mix. A log that nobody reads stops no request: lines that cannot
+be written are dropped, and counted.
 """
 
 

@@ -23,7 +23,8 @@ lists have commas between their items. Sizes are in bytes, times in seconds unle
 """
 
 _TAIL = """
-Requests in work at once, where `max_concurrency` is 0, by the memory of the container or machine:
+Requests in work at once in each worker, where `max_concurrency` is 0, by the memory of the control group (of a
+container, or of a systemd unit), or else of the machine:
 
 | memory | requests |
 |---|---|

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -62,7 +65,15 @@ def serve(models: tuple[str, ...], config: str | None, print_settings: bool, **o
     if print_settings:
         print_json(settings.shown())
         return
-    start(settings, started=lambda url: click.echo(f"serving on {url}", err=True))
+    start(settings, started=partial(_say, json=settings.log_format == "json"))
+
+
+def _say(url: str, *, json: bool) -> None:
+    if json:
+        logging.getLogger("inferir").info("serving on %s", url)
+    else:
+        with suppress(OSError):  # a full disk is no reason not to serve
+            click.echo(f"serving on {url}", err=True)
 
 
 def start(settings: Settings, *, started: Callable[[str], None]) -> None:

@@ -12,7 +12,8 @@ arrays come last and are written; everything before them is only read. No kernel
 
 Outputs in groups are packed: `packed[group, column, lane]`, 64 bytes a group and column (`operators/_packing.py`).
 
-ABI_VERSION goes up by one with every change of a line that exists; a compiled library with another number is refused.
+ABI_VERSION goes up by one with every change of a line that exists, or of what a library exports beside kernels; a
+compiled library with another number is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 
 __all__ = ["ABI_VERSION", "KERNELS", "Argument", "Signature"]
 
-ABI_VERSION = 11
+ABI_VERSION = 12
 
 #: Rows that a forest kernel walks in lockstep: enough independent chains to hide a load, few enough to stay in L1.
 BLOCK_ROWS = 256

@@ -35,4 +35,4 @@ def row_error(position: int, value: float, columns: tuple[str, ...], expected: t
 def _came(value: float, wanted: str) -> str:
     if wanted == UNKNOWN_CATEGORY:  # text has become a code by then, -1 if there is none
         return "a missing value" if value != value else "one it does not" if value == -1 else repr(value)
-    return str(value)
+    return "nan, a missing value" if value != value else str(value)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
+import math
 import socket
 import ssl
 import sys
@@ -29,6 +29,7 @@ from inferir.server.inference.batcher import Batcher
 from inferir.server.inference.batching import pays
 from inferir.server.inference.cache import AnswerCache
 from inferir.server.inference.dataplane import DataPlane
+from inferir.server.memory import memory_mib
 from inferir.server.models.library import Library
 from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.monitoring.monitor import LOOK_EVERY_S, Monitor
@@ -44,8 +45,9 @@ from inferir.server.request.gate import Gate
 from inferir.server.request.http_server import HttpServer
 from inferir.server.request.listener import Listener
 from inferir.server.request.routes import Route, Router
-from inferir.server.settings import Settings, default_concurrency
+from inferir.server.settings import Settings, default_concurrency, default_receiving_bytes
 from inferir.server.slices import ask_for_short_slices
+from inferir.threads import cores
 
 if TYPE_CHECKING:
     from inferir.server.protocols.oip.grpc.server import GrpcServer
@@ -63,6 +65,9 @@ _GC_THRESHOLD = 20_000
 
 #: After the port is closed, connections that are busy are looked at this often, until they were idle so many times.
 _DRAIN_STEP_S, _IDLE_STEPS = 0.02, 5
+
+#: At the end of the time to stop, for what is still in work to be cancelled. 0 would be for ever.
+_CLOSING_S = 0.05
 
 
 class App:
@@ -99,7 +104,7 @@ class App:
             admin=make_admin(self.library) if make_admin else self.library,
             admission=self.admission,
             telemetry=self.telemetry,
-            ready=lambda: self.loaded and not self.admission.draining,
+            ready=lambda: self.loaded and bool(self.registry.known) and not self.admission.draining,
             snapshots=snapshots or self._own_snapshot,
             gauges=gauges or self.gauges,
             monitor=self.monitor,
@@ -188,8 +193,9 @@ class App:
                 body_timeout_s=self.settings.body_timeout_s,
                 keepalive_s=self.settings.keepalive_s,
                 max_connections=self.settings.max_connections,
+                max_receiving_bytes=_receiving_bytes(self.settings),
             )
-            self._runner = web.ServerRunner(server, shutdown_timeout=self.settings.shutdown_s)
+            self._runner = web.ServerRunner(server, shutdown_timeout=_CLOSING_S)
             await self._runner.setup()
             self._looking = asyncio.ensure_future(self._look())
             self._grpc = await grpc.start(self.parts, self._keys)
@@ -199,36 +205,49 @@ class App:
             listener.start()
             self._listeners.setdefault(key, []).append(listener)
 
-    async def release(self, key: int) -> None:
-        """Take no more connections at the sockets of `key`. Those that were taken stay."""
+    async def release(self, key: int, end_s: float = math.inf) -> None:
+        """Take no more connections at the sockets of `key`. Those that were taken stay. Until `end_s` at most."""
         for listener in self._listeners.pop(key, []):
-            await listener.stop()
+            await listener.stop(max(end_s - asyncio.get_running_loop().time(), 0.0))
 
     async def stop(self) -> None:
-        """Stop as the head of this file says. Whoever is connected gets the answer to what was sent."""
+        """Stop as the head of this file says. Whoever is connected gets the answer to what was sent, if that takes no
+        longer than `shutdown_s`: all that is waited for here ends by then.
+        """
         self.admission.draining = True
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self.settings.shutdown_s
         if self._looking is not None:
             self._looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
         if self._runner is not None:
             for key in list(self._listeners):
-                await self.release(key)
+                await self.release(key, end_s)
+            waited_for = [self._drain(end_s)]
             if self._grpc is not None:
-                await self._grpc.stop(self.settings.shutdown_s)
-            await self._drain()
-            await self._runner.cleanup()
+                waited_for.append(self._grpc.stop(max(end_s - loop.time(), 0.0)))
+            await asyncio.gather(*waited_for)
+            await self._close_connections(end_s)
         self.library.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
         await self.telemetry.close()
 
-    async def _drain(self) -> None:
+    async def _close_connections(self, end_s: float) -> None:
+        """aiohttp waits twice: for the answer in work, and for the task. Tasks of idle connections are ended first."""
+        assert self._runner is not None
+        server = self._runner.server
+        assert server is not None
+        server.pre_shutdown()
+        await server.shutdown(max((end_s - asyncio.get_running_loop().time()) / 2, _CLOSING_S))
+        await self._runner.cleanup()
+
+    async def _drain(self, end_s: float) -> None:
         """Wait until no request is in work, and for one step more: it may have come in just before the port closed."""
         assert self._runner is not None
         server = self._runner.server
         assert isinstance(server, HttpServer)
         loop = asyncio.get_running_loop()
-        end_s = loop.time() + self.settings.shutdown_s
         idle_steps = 0
         while loop.time() < end_s and idle_steps < _IDLE_STEPS:
             await asyncio.sleep(_DRAIN_STEP_S)
@@ -263,17 +282,5 @@ def _limit(settings: Settings) -> Limit:
     return GradientLimit(highest) if settings.adaptive else FixedLimit(highest)
 
 
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def memory_mib() -> int:
-    """Memory of the container, or else of the machine."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
-            limits.append(int(file.read()))
-    except (OSError, ValueError):  # no cgroup, or no limit: "max"
-        pass
-    return min(limits) // 2**20
+def _receiving_bytes(settings: Settings) -> int:
+    return settings.max_receiving_bytes or default_receiving_bytes(memory_mib(), settings.workers)

@@ -108,10 +108,15 @@ class NotReadyError(RequestError):
 
 
 class OverloadError(RequestError):
-    """Shed; the client is told when to come back, not why. It is never raised: to refuse must cost as little as can be,
-    so its reply is made once (`replies.OVERLOADED`)."""
+    """Shed; the client is told when to come back, not why. To refuse must cost as little as can be: its reply is made
+    once (`replies.OVERLOADED`), and it is raised only where bodies are received. `reason` is one of admission.REASONS.
+    """
 
     status, code = 503, "SERVICE_OVERLOADED"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("expected a server with room for another body")
+        self.reason = reason
 
 
 class DeadlineError(RequestError):

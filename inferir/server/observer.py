@@ -1,6 +1,6 @@
 """What the server tells those who watch it: metrics, traces, logs. The server does not know who they are.
 
-An observer is called on the event loop, for every request, and must not raise or block.
+An observer is called on the event loop and must not raise or block.
 """
 
 from __future__ import annotations
@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from inferir.server.request.exchange import Exchange
 
-__all__ = ["ModelsOnly", "NoStart", "Observer", "Observers", "Telemetry"]
+__all__ = ["Observer", "Observers", "Telemetry"]
 
 
 class Observer(Protocol):
-    """Events, in the order of a request's life; then those of models."""
-
-    def request_started(self, exchange: Exchange) -> None:
-        """The request is whole. Route, headers and times are known, nothing else."""
-
-    def request_finished(self, exchange: Exchange) -> None:
-        """The answer is made, and about to be written: every field of the exchange is known. A request that was shed
-        ends here too, with `exchange.shed`.
-        """
+    """Events of models."""
 
     def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
         """A model ran once for `requests` requests with `rows` rows together. Requests that had a call of their own say
@@ -40,27 +32,21 @@ class Observer(Protocol):
         """A version is gone: replaced, unloaded, or evicted."""
 
 
-class NoStart:
-    """An observer to whom a request says nothing before it is answered: it is not called."""
-
-    def request_started(self, exchange: Exchange) -> None:
-        """Nothing is known yet."""
-
-
-class ModelsOnly(NoStart):
-    """An observer that hears of models, and of no request."""
-
-
 class Telemetry(Observer, Protocol):
-    """What `inferir.server.telemetry.create(settings)` returns: the observer that also gives headers and /metrics.
+    """What `inferir.server.telemetry.create(settings)` returns: it hears of requests, too, and gives /metrics.
 
-    started  whom `request_started` tells: most often nobody, which spares a call.
+    started  is told of a request once it is whole: route, headers and times are known, nothing else. Most often nobody
+             is, which spares a call.
     """
 
     started: tuple[Callable[[Exchange], None], ...]
 
-    def headers(self, exchange: Exchange) -> bytes:
-        """Header lines of the answer, each with its CR LF: Server-Timing, traceparent."""
+    def finished(self, exchange: Exchange) -> bytes:
+        """The answer is made, and about to be written: every field of the exchange is known. A request that was shed
+        ends here too, with `exchange.shed`.
+
+        Returns header lines of the answer, each with its CR LF: Server-Timing, traceparent.
+        """
 
     def snapshot(self) -> dict[str, Any]:
         """Every value of this process, JSON-able: a supervisor adds up those of all workers."""
@@ -80,20 +66,6 @@ class Observers:
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self.observers = tuple(observers)
-        self.started: tuple[Callable[[Exchange], None], ...] = tuple(
-            each.request_started for each in self.observers if not isinstance(each, NoStart)
-        )
-        self._finished = [each.request_finished for each in self.observers if not isinstance(each, ModelsOnly)]
-        if len(self._finished) == 1:  # every request passes here: one that listens is told without a loop
-            self.request_finished = self._finished[0]  # type: ignore[method-assign]
-
-    def request_started(self, exchange: Exchange) -> None:
-        for tell in self.started:
-            tell(exchange)
-
-    def request_finished(self, exchange: Exchange) -> None:
-        for tell in self._finished:
-            tell(exchange)
 
     def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
         for observer in self.observers:

@@ -139,7 +139,7 @@ _SAYS = {
     408: "The body took too long to arrive.",
     409: "Not while things are as they are.",
     413: "The body or the batch is over its limit.",
-    415: "A content type that is not read here.",
+    415: "A content type or encoding that is not read here.",
     503: "Shed, or not ready. Retry-After says when to come back.",
     504: "The deadline passed.",
 }

@@ -40,7 +40,7 @@ class Admin(Protocol):
 class Parts:
     """Everything that a handler may need.
 
-    ready      whether the server answers: every model loaded and no stop asked for.
+    ready      whether the server answers: everything was loaded, a model among it, and no stop was asked for.
     snapshots  what /metrics adds up: of this process, or of all workers.
     gauges     name -> value of what only the server knows.
     recall     what was predicted for a request id, by any worker; then it is forgotten.

@@ -41,7 +41,7 @@ async def _supervise(settings: Settings, keys: Keys, started: Callable[[str], No
 
 
 def configure_logging(settings: Settings) -> None:
-    """Our own log on standard error: a line of text each, or of JSON."""
+    """The log on standard error, ours and that of the libraries below us: a line of text each, or of JSON."""
     handler = logging.StreamHandler()
     if settings.log_format == "json":
         from inferir.server.telemetry.logs import JsonFormatter
@@ -49,10 +49,8 @@ def configure_logging(settings: Settings) -> None:
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log = logging.getLogger("inferir")
-    log.handlers[:] = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    logging.getLogger().handlers[:] = [handler]
+    logging.getLogger("inferir").setLevel(logging.INFO)
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from inferir.payload import LONGEST_MODEL_ID
+
 __all__ = [
     "BatchAnswer",
     "BatchRequest",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 ModelId: TypeAlias = Annotated[
-    str, Meta(description="A model, name@version, or an alias.", min_length=1, max_length=512)
+    str, Meta(description="A model, name@version, or an alias.", min_length=1, max_length=LONGEST_MODEL_ID)
 ]
 Value: TypeAlias = float | int | str | bool | None
 Features: TypeAlias = Annotated[
@@ -147,7 +149,10 @@ class Ready(Struct):
 
 
 class Model(Struct):
-    """A loaded version, or one that failed to load; more keys than these are there."""
+    """A loaded version, or one that failed to load; more keys than these are there.
+
+    A loaded version also says as `default` whether it answers for its name.
+    """
 
     name: str
     version: str
@@ -155,6 +160,9 @@ class Model(Struct):
 
 
 class Models(Struct):
+    """`default_model` is what a request means that names none, loaded or not; "" before any was."""
+
+    default_model: str
     models: list[Model]
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "SECRET",
     "Settings",
     "default_concurrency",
+    "default_receiving_bytes",
     "from_layers",
 ]
 
@@ -52,6 +53,11 @@ def default_concurrency(memory_mib: int) -> int:
     """The preset of the largest memory size that is not above `memory_mib`; 8 below all of them."""
     fitting = [limit for size, limit in CONCURRENCY_BY_MEMORY_MIB.items() if size <= memory_mib]
     return max(fitting, default=min(CONCURRENCY_BY_MEMORY_MIB.values()))
+
+
+def default_receiving_bytes(memory_mib: int, workers: int) -> int:
+    """An eighth of the memory, over all workers, and at most 256 MiB for each."""
+    return min(memory_mib * 2**20 // 8 // workers, 256 * 2**20)
 
 
 def _setting(
@@ -89,12 +95,18 @@ class Settings:
 
     timeout_s: float = _setting(30.0, "Deadline of a request that brings none of its own.", low=0.001)
     max_concurrency: int = _setting(
-        0, "Requests in work at once; 0: by memory, 64 from 512 MiB, 128 from 1 GiB.", low=0
+        0, "Requests in work at once in each worker; 0: by memory, 64 from 512 MiB, 128 from 1 GiB.", low=0
     )
-    max_queue: int = _setting(256, "Requests that wait for their turn; one more is answered 503.", low=0)
+    max_queue: int = _setting(256, "Requests that wait for their turn in each worker; one more is answered 503.", low=0)
     adaptive: bool = _setting(False, "Move the concurrency limit with the latency, between 1 and --max-concurrency.")
     max_connections: int = _setting(10_000, "Open connections per worker; more are closed at once.", low=1)
     max_body_bytes: int = _setting(16 * 2**20, "Largest body of a request.", low=1)
+    max_receiving_bytes: int = _setting(
+        0,
+        "Bytes of bodies on their way at once, per worker; more is answered 503. 0: an eighth of the memory, shared by "
+        "the workers, at most 256 MiB each. At least one body of max_body_bytes always fits.",
+        low=0,
+    )
     max_batch_rows: int = _setting(100_000, "Most rows in one request.", low=1)
     body_timeout_s: float = _setting(10.0, "For a request's head and body to arrive.", low=0.001)
     keepalive_s: float = _setting(75.0, "A connection may be idle this long.", low=0)

@@ -230,7 +230,6 @@ async def fuzz(count: int, seed: int) -> Counter[str]:
             exchange.body = request.body
             answer = app.gate.answer(exchange)
             reply = answer if isinstance(answer, Reply) else await asyncio.wait_for(answer, ANSWER_S)
-            app.gate.telemetry.headers(exchange)
             found[check(reply.status, reply.body, request)] += 1
         assert app.admission.in_work == 0
         assert app.parts.ready()

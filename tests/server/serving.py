@@ -135,7 +135,7 @@ def process(log: Path, *arguments: object, environ: dict[str, str] | None = None
 def _port(started: subprocess.Popen[bytes], log: Path) -> int:
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s and started.poll() is None:
-        found = re.search(r"serving on https?://\S+:(\d+)\s", log.read_text())
+        found = re.search(r"serving on https?://\S+:(\d+)[\s\"]", log.read_text())
         if found:
             return int(found[1])
         time.sleep(0.05)

@@ -14,9 +14,10 @@ import pytest
 
 import inferir
 from inferir.demo import FOLDER
+from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import parse_keys
 from tests.patience import PATIENCE_S
-from tests.server.serving import linear_model, read_raw, serving
+from tests.server.serving import eventually, linear_model, read_raw, serving
 
 PENGUINS, CANCER = str(FOLDER / "penguins.apr"), str(FOLDER / "breast_cancer.apr")
 
@@ -88,6 +89,21 @@ def test_rows_by_name_and_missing_values(linear: str) -> None:
         assert (await post(client, "/predict", {"features": {"b": 1, "a": 2}}))[1]["prediction"] == 5.0
         status, answer = await post(client, "/predict", {"features": [None, 1]})
         assert (status, answer["prediction"]) == (200, None)  # NaN has no JSON
+
+    ask(test, linear)
+
+
+def test_what_json_has_beside_numbers(linear: str) -> None:
+    """As http-api.md says: truth values are 1 and 0, keys that are not ours are left alone."""
+
+    async def test(client: aiohttp.ClientSession, app: Any) -> None:
+        for body, prediction in (
+            ({"features": [True, 1]}, 3.0),
+            ({"features": {"b": False, "a": 2, "c": "x"}}, 4.0),
+            ({"features": [1, 1], "option": {"top_k": 3}, "options": {"topk": 3}}, 3.0),
+        ):
+            status, answer = await post(client, "/predict", body)
+            assert (status, answer["prediction"], "top" in answer) == (200, prediction, False)
 
     ask(test, linear)
 
@@ -231,6 +247,27 @@ def test_health_ready_models_metrics(linear: str, tmp_path: Path) -> None:
     ask(test, linear)
 
 
+def test_a_server_without_a_model_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "bad.apr").write_bytes(b"rubbish")
+
+    async def main() -> None:
+        async with serving() as (app, url), aiohttp.ClientSession(url) as client:
+            watcher = Watcher([str(tmp_path)], app.library.load, app.library.forget)
+            await watcher.first()
+
+            async def statuses() -> list[int]:
+                return [(await client.get(path)).status for path in ("/health", "/ready", "/v2/health/ready", "/ping")]
+
+            assert await statuses() == [200, 503, 503, 503]
+            linear_model(tmp_path / "good.apr")
+            await watcher.refresh(at_once=True)
+            assert await statuses() == [200, 200, 200, 200]  # what does not load keeps the others from nothing
+            await app.library.unload("linear")
+            assert await statuses() == [200, 200, 200, 200]  # somebody asked for that; the server is as it should be
+
+    asyncio.run(main())
+
+
 def test_keys_guard_routes(linear: str) -> None:
     keys = parse_keys(["one infer alice", "two read bob", "three admin carol"], "keys")
 
@@ -349,3 +386,43 @@ def test_many_connections_at_once_on_uvloop(tmp_path: Path) -> None:
                 await asyncio.open_connection("127.0.0.1", port)
 
     uvloop.run(main())
+
+
+# -- the end
+
+
+def test_all_that_is_waited_for_at_the_end_has_one_deadline(linear: str) -> None:
+    """Half a body over HTTP, which has a minute to come, and calls over gRPC."""
+    shutdown_s = 4.0
+
+    class Grpc:
+        async def stop(self, grace_s: float) -> None:
+            await asyncio.sleep(grace_s)
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        async with serving(linear, shutdown_s=shutdown_s, body_timeout_s=10 * PATIENCE_S) as (app, url):
+            app._grpc = Grpc()  # type: ignore[assignment]
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{")
+            await eventually(app._runner.server.busy)  # type: ignore[union-attr]
+            begin_s = loop.time()
+        seconds = loop.time() - begin_s
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        writer.close()
+        return seconds
+
+    assert shutdown_s * 0.9 < asyncio.run(main()) < shutdown_s * 1.7
+
+
+def test_no_time_at_the_end_is_none(linear: str) -> None:
+    """And not all the time in the world, as 0 is to aiohttp."""
+
+    async def main() -> None:
+        async with serving(linear, shutdown_s=0, body_timeout_s=10 * PATIENCE_S) as (app, url):
+            _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{")
+            await eventually(app._runner.server.busy)  # type: ignore[union-attr]
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE_S))

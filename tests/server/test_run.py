@@ -10,6 +10,7 @@ import json
 import signal
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -160,11 +161,72 @@ def test_what_it_refuses(tmp_path: Path, arguments: list[str], exit_code: int, s
 
 
 def test_settings_can_be_printed(tmp_path: Path) -> None:
-    import sys
-
     command = [sys.executable, "-m", "inferir", "serve", "m.apr", "--max-queue", "7", "--print-settings"]
     environ = {"INFERIR_API_KEYS": "hush infer me", "PATH": "", "INFERIR_PORT": "81"}
     done = subprocess.run(command, capture_output=True, env=environ, check=True, timeout=PATIENCE_S)
     shown = json.loads(done.stdout)
     assert (shown["models"], shown["max_queue"], shown["port"]) == (["m.apr"], 7, 81)
     assert b"hush" not in done.stdout
+
+
+# -- The log
+
+
+def test_a_log_of_json_has_nothing_else(tmp_path: Path) -> None:
+    """Of two workers, in one file, with what the libraries below us say."""
+    path = linear_model(tmp_path / "m.apr")
+    arguments = [path, "--backend", "reference", "--log-format", "json", "--log-requests", "--workers", "2"]
+    with process(tmp_path / "log", *arguments) as served:
+        for number in range(60):
+            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE_S)
+            connection.request("POST", "/predict", '{"features": [1, 2]}', {"X-Request-Id": f"id-{number}"})
+            connection.getresponse().read()
+            connection.close()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert sum("serving on http://127.0.0.1:" in line.get("message", "") for line in lines) == 1
+    asked = {line["request_id"] for line in lines if line["event"] == "request"}
+    assert {f"id-{number}" for number in range(60)} <= asked
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_other_libraries_write_to_the_same_log(log_format: str, tmp_path: Path) -> None:
+    code = (
+        "import logging; from inferir.server.run import configure_logging;"
+        "from inferir.server.settings import Settings;"
+        f"configure_logging(Settings(log_format={log_format!r}));"
+        "logging.getLogger('asyncio').error('a task\\nbroke'); logging.getLogger('asyncio').info('hush');"
+        "logging.getLogger('inferir.server').info('ours')"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, check=True, timeout=PATIENCE_S
+    ).stderr.decode()
+    assert said.index("broke") < said.index("ours")
+    assert "hush" not in said
+    if log_format == "json":
+        theirs, ours = map(json.loads, said.splitlines())
+        assert (theirs["logger"], theirs["message"], ours["message"]) == ("asyncio", "a task\nbroke", "ours")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that takes nothing")
+def test_a_log_that_takes_nothing_keeps_nobody_from_serving(tmp_path: Path) -> None:
+    with open_socket(Settings(port=0)) as taken:
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "inferir", "serve", linear_model(tmp_path / "m.apr"), "--backend", "reference"]
+    with open("/dev/full", "wb") as full, subprocess.Popen([*command, "--port", str(port)], stderr=full) as served:
+        try:
+            asyncio.run(asyncio.wait_for(_is_ready(port), PATIENCE_S))
+            assert served.poll() is None
+        finally:
+            served.terminate()
+
+
+async def _is_ready(port: int) -> None:
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/ready") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.05)

@@ -28,12 +28,10 @@ ELF libraries have functions of CPython beside them (`abi_cpython.py`). That for
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from llvmlite import ir
 
-from inferir.kernels.aot.abi_cpython import CPYTHON_EXPORTS, call_row, call_rows
+from inferir.kernels.aot.abi_cpython import CPYTHON_EXPORTS, call_record, call_row, call_rows, each
 from inferir.kernels.aot.manifest import signatures_digest
 from inferir.kernels.signatures import ABI_VERSION, KERNELS, Signature
 
@@ -112,6 +110,7 @@ def exports() -> ir.Module:
     run = _run(module)
     call_row(module, run)
     call_rows(module, _rows(module, run))
+    call_record(module)
     return module
 
 
@@ -184,24 +183,6 @@ def _run(module: ir.Module) -> ir.Function:
     return function
 
 
-@contextmanager
-def _each(builder: ir.IRBuilder, end: ir.Value, step: ir.Value) -> Iterator[ir.Value]:
-    """What is built inside runs for 0, step, 2 * step, ... below `end`."""
-    with builder.goto_entry_block():
-        place = builder.alloca(_I64)
-    builder.store(_constant(0), place)
-    head, body, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    number = builder.load(place)
-    builder.cbranch(builder.icmp_signed("<", number, end), body, done)
-    builder.position_at_end(body)
-    yield number
-    builder.store(builder.add(number, step), place)
-    builder.branch(head)
-    builder.position_at_end(done)
-
-
 def _rows(module: ir.Module, run: ir.Function) -> ir.Function:
     """inferir_rows(table, rows, answer, n_rows)."""
     builder = _function(module, "inferir_rows", ir.FunctionType(_I64, [_NUMBERS, _I64, _I64, _I64]))
@@ -214,7 +195,7 @@ def _rows(module: ir.Module, run: ir.Function) -> ir.Function:
         return builder.select(builder.icmp_signed("<", one, other), one, other)
 
     steps, n_steps, most, block_rows, row_nbytes, answer_nbytes, *counts = (number(_constant(k)) for k in range(10))
-    with _each(builder, n_rows, most) as start:
+    with each(builder, n_rows, most) as start:
         n = lesser(most, builder.sub(n_rows, start))
         row, first_answer = (
             builder.add(begin, builder.mul(start, nbytes))
@@ -222,7 +203,7 @@ def _rows(module: ir.Module, run: ir.Function) -> ir.Function:
         )
         first: ir.Value = _constant(10)
         for count, value in zip(counts, (n, lesser(block_rows, n), row, first_answer), strict=True):
-            with _each(builder, count, _constant(1)) as k:
+            with each(builder, count, _constant(1)) as k:
                 builder.store(value, builder.inttoptr(number(builder.add(first, k)), _NUMBERS))
             first = builder.add(first, count)
         stopped = builder.call(run, [builder.inttoptr(steps, _NUMBERS), n_steps])

@@ -6,9 +6,12 @@
     ask = rows_function(address, table_address, np.ndarray)
     ask(rows, answer)    # C-contiguous arrays: as Library.bind_rows. -2: no arrays, or not of as many rows
 
-The library's `inferir_call` and `inferir_call_rows` are their C code (`abi_cpython.py`). CPython hands it the object
-that the function was made with; here that is a bytes object, behind whose head lie numbers. The library has no symbol
-of CPython's: where heads end, what makes an int and which type bytes are is among these numbers.
+    note = record_function(address, line, places, n_numbers, n_texts, count_address, records_address, capacity)
+    note(seconds, ...)   # bytes: `line` with these milliseconds in it, and a record appended: as Library.bind_record
+
+The library's `inferir_call`, `inferir_call_rows` and `inferir_call_record` are their C code (`abi_cpython.py`). CPython
+hands it the object that the function was made with; here that is a bytes object, behind whose head lie numbers. The
+library has no symbol of CPython's: what makes an int, where heads end and which type bytes are is among these numbers.
 
 A row is answered with the interpreter's lock: that suits what takes microseconds. Of more rows nobody knows how long
 they take, so the lock is released.
@@ -18,11 +21,12 @@ from __future__ import annotations
 
 import _ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 __all__ = [
-    "ARRAY_DATA", "ARRAY_LENGTHS", "ARRAY_RANK", "HEAD_NBYTES", "LENGTH", "TYPE", "row_function", "rows_function",
+    "ARRAY_DATA", "ARRAY_LENGTHS", "ARRAY_RANK", "HEAD_NBYTES", "LENGTH", "LONGEST_LINE", "TEXT_NBYTES", "TYPE",
+    "record_function", "row_function", "rows_function",
 ]  # fmt: skip
 
 #: Of a bytes object: references, type, length, hash. A build of CPython with other heads (without the lock, say, or for
@@ -31,6 +35,9 @@ HEAD_NBYTES, TYPE, LENGTH = 32, 8, 16
 
 #: Fields of a NumPy array. Where it has others, `_reads_arrays` sees it.
 ARRAY_DATA, ARRAY_RANK, ARRAY_LENGTHS = 16, 24, 32
+
+#: Bytes of a line with numbers in it, and of one number more; bytes that a record has for each text.
+LONGEST_LINE, TEXT_NBYTES = 512, 128
 
 _METH_O, _METH_FASTCALL = 8, 0x80
 
@@ -60,6 +67,7 @@ def _address(memory: bytes) -> int:
 _NAME = b"ask"
 _ROW = b"ask(row, /)\n--\n\nRun the steps for a row's bytes: -1, or the number of the step that stopped."
 _ROWS = b"ask(rows, answer, /)\n--\n\nRun the steps over an array into another: -1, or where and at which they stopped."
+_RECORD = b"note(seconds, /, *more)\n--\n\nAppend a record; the line with these seconds in it, in milliseconds."
 
 #: CPython keeps a pointer to each definition, so none may go: one for each function of each library.
 _DEFINITIONS: dict[int, bytes] = {}
@@ -70,7 +78,7 @@ def row_function(
 ) -> Callable[[bytes], int] | None:
     """A function over `inferir_call` at `call_address`, or None where this Python is not as expected."""
     own = steps_address, n_steps, row_address, row_nbytes, id(bytes)
-    return _function(call_address, _METH_O, _ROW, own, "PyLong_FromLongLong")
+    return _function(call_address, _METH_O, _ROW, _numbers(*own), "PyLong_FromLongLong")
 
 
 def rows_function(call_address: int, table_address: int, array: type[Any]) -> Callable[[Any, Any], int] | None:
@@ -78,13 +86,45 @@ def rows_function(call_address: int, table_address: int, array: type[Any]) -> Ca
     if not _reads_arrays(array):
         return None
     symbols = "PyLong_FromLongLong", "PyEval_SaveThread", "PyEval_RestoreThread"
-    return _function(call_address, _METH_FASTCALL, _ROWS, (table_address, id(array)), *symbols)
+    return _function(call_address, _METH_FASTCALL, _ROWS, _numbers(table_address, id(array)), *symbols)
 
 
-def _function(
-    call_address: int, flags: int, doc: bytes, own: tuple[int, ...], *symbols: str
-) -> Callable[..., int] | None:
-    """A function that is made with the numbers `own` and, behind them, the addresses of CPython's `symbols`."""
+def record_function(
+    call_address: int,
+    line: bytes,
+    places: Sequence[int | None],
+    n_numbers: int,
+    n_texts: int,
+    count_address: int,
+    records_address: int,
+    capacity: int,
+) -> Callable[..., bytes] | None:
+    """A function over `inferir_call_record` at `call_address`, or None where this Python is not as expected.
+
+    places  where the line has "0.000" for each number of the list; None for one that is not shown.
+
+    Raises ValueError where a place has no such number, or the line is longer than compiled code has room for.
+    """
+    if len(line) + len("0.000") > LONGEST_LINE:
+        raise ValueError(f"expected a line of at most {LONGEST_LINE - len('0.000')} bytes, got {len(line)}")
+    for place in places:
+        if place is not None and (place < 0 or line[place : place + len("0.000")] != b"0.000"):
+            raise ValueError(f"expected 0.000 at place {place} of {line!r}")
+    record_nbytes = 8 * (len(places) + n_numbers) + TEXT_NBYTES * n_texts
+    written = (len(line) if place is None else place for place in places)  # what is behind the line is not returned
+    own = _numbers(
+        *(len(places), n_numbers, n_texts, count_address, records_address, capacity, record_nbytes, len(line)),
+        *written,
+    )
+    symbols = (
+        *("PyBytes_FromStringAndSize", "PyList_GetItem", "PyFloat_AsDouble", "PyUnicode_AsUTF8AndSize"),
+        *("PyErr_Occurred", "PyErr_BadArgument"),
+    )
+    return _function(call_address, _METH_FASTCALL, _RECORD, own + line, *symbols)
+
+
+def _function(call_address: int, flags: int, doc: bytes, own: bytes, *symbols: str) -> Callable[..., Any] | None:
+    """A function that is made with the addresses of CPython's `symbols` and, behind them, `own`."""
     if bytes.__basicsize__ != HEAD_NBYTES + 1:
         return None
     try:
@@ -94,9 +134,9 @@ def _function(
         return None
     definition = _DEFINITIONS.setdefault(call_address, _numbers(_address(_NAME), call_address, flags, _address(doc)))
     made: Any = _MakeFunction(make_function)(
-        _Integer(_address(definition)), _Object(_numbers(*own, *found)), _Integer(0)
+        _Integer(_address(definition)), _Object(_numbers(*found) + own), _Integer(0)
     )
-    return cast("Callable[..., int]", made)
+    return cast("Callable[..., Any]", made)
 
 
 def _reads_arrays(array: type[Any]) -> bool:

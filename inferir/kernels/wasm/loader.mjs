@@ -11,7 +11,7 @@
 // (i64, f64, ...) is good until memory grows, which `allocate` may do: take it anew.
 
 // As signatures.ABI_VERSION; a test compares them.
-export const ABI_VERSION = 11n;
+export const ABI_VERSION = 12n;
 
 const PAGE_NBYTES = 65536;
 const LINE_NBYTES = 64;

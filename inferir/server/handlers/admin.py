@@ -11,6 +11,7 @@ from inferir.errors import InvalidInputError
 from inferir.server.parts import Parts
 from inferir.server.request.exchange import Exchange
 from inferir.server.request.replies import Reply, json_reply
+from inferir.server.schemas import ModelId
 
 __all__ = ["AdminHandlers", "Alias", "AliasBody"]
 
@@ -18,7 +19,7 @@ __all__ = ["AdminHandlers", "Alias", "AliasBody"]
 class AliasBody(msgspec.Struct):
     """What an alias is to point to: a name, or name@version."""
 
-    model_id: str
+    model_id: ModelId
 
 
 class Alias(msgspec.Struct):

@@ -29,11 +29,12 @@ class ObserveHandlers:
 
     def ready(self, exchange: Exchange) -> Reply:
         if not self._parts.ready():
-            raise NotReadyError("expected every model to be loaded, got some that are not, or a server that stops")
+            raise NotReadyError("expected models that are loaded, got some that are not, none, or a server that stops")
         return _READY
 
     def models(self, exchange: Exchange) -> Reply:
-        return json_reply({"models": describe_models(self._parts.registry)})
+        registry = self._parts.registry
+        return json_reply({"default_model": registry.table.default, "models": describe_models(registry)})
 
     async def metrics(self, exchange: Exchange) -> Reply:
         parts = self._parts

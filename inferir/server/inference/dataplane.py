@@ -59,8 +59,9 @@ class DataPlane:
         except UnknownModelError:
             if not self.loaded:
                 raise NotReadyError("models are still being loaded") from None
-            if reference in self.known():
-                raise NotReadyError(f"model {reference!r} is not loaded") from None
+            meant = self.registry.table.default if reference is None else reference
+            if meant in self.known():
+                raise NotReadyError(f"model {meant!r} is not loaded") from None
             raise
         exchange.model, exchange.version = version.name, version.version
         return version

@@ -19,11 +19,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
-from inferir.errors import InferirError, MemoryLimitError, UnknownModelError
+from inferir.errors import InferirError, MemoryLimitError
 from inferir.server.models import snapshots
 from inferir.server.models.background import in_background, unmap
 from inferir.server.models.loading import load_version
-from inferir.server.models.registry import Failure, ModelVersion, Registry
+from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.observer import Observer
 from inferir.server.settings import Settings
@@ -59,7 +59,6 @@ class Library:
         # One at a time: two loads at once would each see the memory that the other is about to take.
         self._executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="inferir-load")
         self._by_source: dict[str, ModelVersion] = {}
-        self._known: dict[str, str] = {}
         self._lock = asyncio.Lock()
 
     # -- two steps
@@ -80,18 +79,16 @@ class Library:
         for old in gone:
             self._forget(old)
         self._by_source[version.source] = version
-        self._known[version.name] = version.source
-        self._observer.model_loaded(version.name, version.version, dict(version.stages), version.n_bytes)
-        for old in gone:
+        for old in gone:  # told first: it may have the same name and version, and what is told last holds
             self._retire(old, "replaced")
+        self._observer.model_loaded(version.name, version.version, dict(version.stages), version.n_bytes)
 
     def fail(self, source: str, code: str, message: str) -> None:
         """Note that a file did not load."""
-        before = self._by_source.get(source)
-        name = before.name if before else next((n for n, known in self._known.items() if known == source), "")
-        self.registry.fail(Failure(name, before.version if before else "", source, code, message))
-        self._observer.model_failed(name or "unknown", code)
-        still = f"; {before.reference} answers as before" if before else ""
+        source = snapshots.readable(source)
+        failure = self.registry.fail(source, code, message)
+        self._observer.model_failed(failure.name or "unknown", code)
+        still = f"; {failure.name}@{failure.version} answers as before" if failure.version else ""
         _log.error("%s: not loaded: [%s] %s%s", source, code, message, still)
 
     # -- Admin
@@ -116,20 +113,14 @@ class Library:
 
     async def reload(self, name: str) -> ModelVersion:
         """Load a model's file again. Raises UnknownModelError for a name that was never loaded."""
-        return await self.load(self.source_of(name))
-
-    def source_of(self, name: str) -> str:
-        source = self._known.get(name)
-        if source is None:
-            raise UnknownModelError(f"unknown model {name[:200]!r}; known: {', '.join(sorted(self._known)) or 'none'}")
-        return source
+        return await self.load(self.registry.source_of(name))
 
     async def unload(self, name: str, version: str = "") -> None:
         self.remove(name, version, "unloaded")
 
     def remove(self, name: str, version: str, reason: str) -> None:
         """Take versions out. Raises UnknownModelError, ConflictError."""
-        for old in self.registry.remove(name, version):
+        for old in self.registry.remove(name, version, reason):
             self._forget(old)
             self._retire(old, reason)
 
@@ -138,13 +129,13 @@ class Library:
         old = self._by_source.get(source)
         if old is not None:
             await self.unload(old.name, old.version)
-        self.registry.failures.pop(source, None)
+        self.registry.failures.pop(snapshots.readable(source), None)
 
     async def alias(self, alias: str, reference: str) -> None:
         self.registry.alias(alias, reference)
 
     def sources(self) -> dict[str, str]:
-        return dict(self._known)
+        return dict(self.registry.known)
 
     # -- what goes
 

@@ -8,18 +8,24 @@ swap is one assignment. Rules:
 1. A version is in the table only when it is ready: read, checked, compiled, warmed up (loading.py).
 2. The default version of a name stays what it was when another version is loaded beside it. A version that replaces
    another (the same file, or the same version) takes over its defaults and aliases.
-3. An alias points to what is loaded, or it is refused. What an alias points to cannot be unloaded by name.
-4. What was taken out is drained: requests that resolved it hold it until they have their answers.
+3. Where no reference is given, the default model is meant: the one that was chosen, or else the first that was loaded.
+   It stays that while it is not loaded: another must not answer requests that were made for it. Only where its file has
+   become another model, that is meant from then on, if none was chosen.
+4. An alias is what a request can ask for and a log can print, and no model's name: else it could be taken for one. It
+   points to what is loaded, or it is refused. What an alias points to cannot be unloaded by name.
+5. What was taken out is drained: requests that resolved it hold it until they have their answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from inferir.errors import UnknownModelError
+from inferir.errors import InvalidInputError, UnknownModelError
+from inferir.payload import LONGEST_MODEL_ID
+from inferir.rows.plain import short_repr
 from inferir.server.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -132,7 +138,7 @@ class Table:
     models     name -> version -> what is loaded
     defaults   name -> the version that answers for it
     aliases    alias -> (name, version), version "" for the default one
-    default    the model that answers where none is named, "" for none
+    default    the reference that is meant where none is named, loaded or not; "" while nothing ever was
     """
 
     models: Mapping[str, Mapping[str, ModelVersion]] = field(default_factory=dict)
@@ -153,10 +159,18 @@ def asked(model: Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class Registry:
-    """The table, and the only way to change it."""
+    """The table, and the only way to change it.
+
+    known     name -> file of every model that was ever loaded.
+    away      file -> why what came from it is not loaded any more: "unloaded", "evicted".
+    failures  file -> why it did not load the last time.
+    """
 
     def __init__(self, default: str = "") -> None:
         self.table = Table(default=default)
+        self._default_is_chosen = bool(default)
+        self.known: dict[str, str] = {}
+        self.away: dict[str, str] = {}
         self.failures: dict[str, Failure] = {}
         self._found: dict[str | None, ModelVersion] = {}
         self._uses = 0
@@ -174,6 +188,13 @@ class Registry:
     def find(self, name: str, version: str = "") -> ModelVersion:
         """By name and version apart, as the Open Inference Protocol has them. Raises UnknownModelError (E011)."""
         return self.resolve(f"{name}@{version}" if version else name)
+
+    def source_of(self, name: str) -> str:
+        """The file of a model, loaded or not. Raises UnknownModelError (E011) for a name that never was."""
+        source = self.known.get(name)
+        if source is None:
+            raise UnknownModelError(f"unknown model {name[:200]!r}; known: {', '.join(sorted(self.known)) or 'none'}")
+        return source
 
     def __iter__(self) -> Iterator[ModelVersion]:
         return iter(self.table)
@@ -195,10 +216,9 @@ class Registry:
     def _resolve(self, reference: str | None) -> ModelVersion:
         table = self.table
         if reference is None:
-            name = table.default or next(iter(table.models), "")
-            if not name:
+            if not table.default:
                 raise UnknownModelError("no model is loaded")
-            return self._resolve(name)
+            return self._resolve(table.default)
         alias = table.aliases.get(reference)
         if alias is not None:
             return table.models[alias[0]][alias[1] or table.defaults[alias[0]]]
@@ -221,7 +241,7 @@ class Registry:
         """
         table = self.table
         models = {name: dict(versions) for name, versions in table.models.items()}
-        defaults, aliases = dict(table.defaults), dict(table.aliases)
+        defaults, aliases, default = dict(table.defaults), dict(table.aliases), table.default or new.name
         gone = []
         same = models.get(new.name, {}).get(new.version)
         for old in {id(v): v for v in (same, replaces) if v is not None}.values():
@@ -229,47 +249,59 @@ class Registry:
                 continue
             del models[old.name][old.version]
             gone.append(old)
-            for alias, target in aliases.items():
-                if target == (old.name, old.version):
-                    aliases[alias] = (new.name, new.version)
+            moved = {(old.name, old.version): (new.name, new.version)}
+            if not models[old.name]:
+                moved[old.name, ""] = (new.name, "")
+                if default == old.name and not self._default_is_chosen:
+                    default = new.name
+            aliases = {alias: moved.get(target, target) for alias, target in aliases.items()}
             if defaults.get(old.name) == old.version and old.name == new.name:
                 defaults[new.name] = new.version
         models.setdefault(new.name, {})[new.version] = new
         defaults.setdefault(new.name, new.version)
-        self._replace(models, defaults, aliases)
+        self._replace(models, defaults, aliases, default)
+        self.known[new.name] = new.source
+        self.away.pop(new.source, None)
         self.failures.pop(new.source, None)
         return gone
 
-    def remove(self, name: str, version: str = "") -> list[ModelVersion]:
+    def remove(self, name: str, version: str = "", reason: str = "unloaded") -> list[ModelVersion]:
         """Take a version out, or with "" all versions of a name.
 
         Raises UnknownModelError, and ConflictError where an alias points to it.
         """
-        self.find(name, version)
+        found = self.find(name, version)
         table = self.table
+        if name not in table.models:
+            raise ConflictError(f"expected a model's name, got {name[:200]!r}, another name of {found.reference}")
         gone = [v for v in table.models[name].values() if version in ("", v.version)]
-        pointing = [
-            alias for alias, target in table.aliases.items() if target[0] == name and target[1] in ("", version)
-        ]
         left = {number: v for number, v in table.models[name].items() if v not in gone}
-        if pointing and not (left and all(table.aliases[alias][1] == "" for alias in pointing)):
+        taken = {v.version for v in gone} | (set() if left else {""})
+        pointing = sorted(alias for alias, (n, number) in table.aliases.items() if n == name and number in taken)
+        if pointing:
             raise ConflictError(f"expected a version that no alias points to, got {name!r}, which is also {pointing}")
         models = {key: dict(versions) for key, versions in table.models.items()}
         models[name] = left
         self._replace(models, dict(table.defaults), dict(table.aliases))
+        self.away |= {v.source: reason for v in gone}
         return gone
 
     def alias(self, alias: str, reference: str) -> None:
         """Point an alias to a loaded name or name@version; with "" it is taken away.
 
-        Raises UnknownModelError, and ConflictError for an alias that could be mistaken for a model.
+        Raises UnknownModelError, InvalidInputError for what is no alias, ConflictError for one that is a model's name.
         """
         aliases = dict(self.table.aliases)
         if not reference:
             if aliases.pop(alias, None) is None:
                 raise UnknownModelError(f"unknown alias {alias[:200]!r}")
-        elif alias in self.table.models or "@" in alias or not alias:
-            raise ConflictError(f"expected an alias that is not a model's name and has no @, got {alias[:200]!r}")
+        elif not 0 < len(alias) <= LONGEST_MODEL_ID or "@" in alias or not alias.isprintable():
+            raise InvalidInputError(
+                f"expected an alias of 1 to {LONGEST_MODEL_ID} characters that can be printed, without @, "
+                f"got {short_repr(alias)}"
+            )
+        elif alias in self.table.models:
+            raise ConflictError(f"expected an alias that is not a model's name, got {short_repr(alias)}")
         else:
             found = self._resolve(reference)
             aliases[alias] = (found.name, found.version if "@" in reference else "")
@@ -280,9 +312,26 @@ class Registry:
         self.find(name, version)
         self._replace(self.table.models, {**self.table.defaults, name: version}, dict(self.table.aliases))
 
-    def fail(self, failure: Failure) -> None:
-        """Note that a version did not load. What answered before still does."""
-        self.failures[failure.source] = failure
+    def fail(self, source: str, code: str, message: str) -> Failure:
+        """Note that a file did not load. What answered before still does: the failure has its name and version."""
+        before = next((version for version in self if version.source == source), None)
+        name = before.name if before else next((name for name, known in self.known.items() if known == source), "")
+        self.failures[source] = Failure(name, before.version if before else "", source, code, message)
+        return self.failures[source]
+
+    def notes(self) -> dict[str, Any]:
+        """What it knows beside the models that are loaded, in plain values: arguments of `restore`."""
+        failures = [asdict(failure) for failure in self.failures.values()]
+        return {"default": self.table.default, "known": self.known, "away": self.away, "failures": failures}
+
+    def restore(
+        self, default: str, known: dict[str, str], away: dict[str, str], failures: Sequence[Mapping[str, str]]
+    ) -> None:
+        """Take over the notes of a registry that has the same models."""
+        self.known, self.away = dict(known), dict(away)
+        self.failures = {failure["source"]: Failure(**failure) for failure in failures}
+        self.table = replace(self.table, default=default)
+        self._found = {}
 
     def by_use(self) -> list[ModelVersion]:
         """Versions that could go, the one whose last request is longest ago first: none in work, no alias."""
@@ -295,6 +344,7 @@ class Registry:
         models: Mapping[str, Mapping[str, ModelVersion]],
         defaults: dict[str, str],
         aliases: dict[str, tuple[str, str]],
+        default: str = "",
     ) -> None:
         models = {name: versions for name, versions in models.items() if versions}
         for name in list(defaults):
@@ -307,7 +357,9 @@ class Registry:
             for alias, (name, number) in aliases.items()
             if name in models and (not number or number in models[name])
         }
-        self.table = replace(self.table, models=models, defaults=defaults, aliases=aliases)
+        self.table = replace(
+            self.table, models=models, defaults=defaults, aliases=aliases, default=default or self.table.default
+        )
         self._found = {}
 
 

@@ -21,7 +21,7 @@ from inferir.server.models.background import PIECE_BYTES, in_background
 if sys.platform == "linux":
     import fcntl
 
-__all__ = ["Snapshot", "take"]
+__all__ = ["Snapshot", "readable", "take"]
 
 
 @dataclass
@@ -43,13 +43,21 @@ def stamp_of(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def readable(path: str) -> str:
+    """A path as text that can be written everywhere: what is not UTF-8 in it as \\xff."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def take(source: str, limit_bytes: int = 0) -> Snapshot:
     """Copy a file. Blocks: not for the event loop.
 
     limit_bytes  0, or the size above which a file is not even copied.
 
-    Raises FileAccessError (E010), also where there is no room for the copy, and MemoryLimitError (E005).
+    Raises FileAccessError (E010), also where the name is not text or there is no room for the copy, and
+    MemoryLimitError (E005).
     """
+    if readable(source) != source:  # it could be read, and not be named: not in JSON, in no label
+        raise FileAccessError(f"{readable(source)}: expected a file name in UTF-8, got other bytes")
     try:
         file = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
@@ -62,7 +70,7 @@ def take(source: str, limit_bytes: int = 0) -> Snapshot:
             raise MemoryLimitError(f"{source}: expected at most {limit_bytes} bytes, got {status.st_size}")
         copy = in_background(lambda: _copy(file, status.st_size))
         path = f"/proc/{os.getpid()}/fd/{copy}" if sys.platform == "linux" else f"/dev/fd/{copy}"
-        return Snapshot(source, copy, status.st_size, path)
+        return Snapshot(source, copy, os.fstat(copy).st_size, path)  # the file may have become shorter meanwhile
     except OSError as error:
         if isinstance(error, FileAccessError):
             raise
@@ -77,7 +85,7 @@ def _copy(file: int, n_bytes: int) -> int:
         # One buffer, used again and again: to give a large one back keeps the interpreter for milliseconds.
         left, buffer = n_bytes, memoryview(bytearray(PIECE_BYTES))
         with open(file, "rb", buffering=0, closefd=False) as source, open(copy, "wb", closefd=False) as target:
-            while left and (count := source.readinto(buffer[:left])):  # 0: it became shorter; the reader will say so
+            while left and (count := source.readinto(buffer[:left])):  # 0: it is shorter than it said
                 if target.write(buffer[:count]) != count:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 left -= count

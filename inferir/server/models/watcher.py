@@ -10,7 +10,7 @@ from typing import Any
 
 from inferir.errors import InferirError
 from inferir.server.errors import RequestError
-from inferir.server.models.snapshots import stamp_of
+from inferir.server.models.snapshots import readable, stamp_of
 from inferir.server.models.watching import Stamp, Watch
 
 __all__ = ["Watcher", "look_at", "model_files"]
@@ -37,6 +37,7 @@ class Watcher:
         self._load, self._forget = load, forget
         self._watch = Watch()
         self._looking = asyncio.Lock()
+        self._said: dict[str, str] = {}
 
     async def first(self) -> None:
         """Load everything. Raises the error of a file that was named; one in a folder is logged and left out."""
@@ -55,10 +56,7 @@ class Watcher:
             for path in changes.changed:
                 await self._without_error(self._take(path, now[path]), path)
             for path in changes.gone:
-                if path in self._paths:
-                    _log.warning("%s: the file is gone; its model stays loaded", path)
-                else:
-                    await self._without_error(self._forget(path), path)
+                await self._without_error(self._let_go(path), path)
 
     async def run(self, every_s: float) -> None:
         """Look again and again."""
@@ -70,6 +68,13 @@ class Watcher:
         await self._try(path)
         self._watch.note(path, stamp)  # not where it raised: nobody was there to load it, and it is tried again
 
+    async def _let_go(self, path: str) -> None:
+        if path in self._paths:
+            _log.warning("%s: the file is gone; its model stays loaded", readable(path))
+        else:
+            await self._forget(path)
+        self._watch.forget(path)  # not where it raised: an alias points to it, and it goes after the alias
+
     async def _try(self, path: str, *, named: bool = False) -> None:
         try:
             await self._load(path)
@@ -78,12 +83,16 @@ class Watcher:
                 raise
 
     async def _without_error(self, doing: Awaitable[Any], what: str) -> None:
+        """An error that every look meets again is logged once."""
         try:
             await doing
+            self._said.pop(what, None)
         except (InferirError, RequestError, OSError) as error:
-            _log.error("%s: %s", what, error)
+            if self._said.get(what) != str(error):
+                _log.error("%s: %s", readable(what), error)
+            self._said[what] = str(error)
         except Exception:  # a bug: looking goes on, as other files have nothing to do with it
-            _log.exception("%s", what)
+            _log.exception("%s", readable(what))
 
     async def _look(self) -> dict[str, Stamp]:
         return await asyncio.get_running_loop().run_in_executor(None, look_at, self._paths)
@@ -108,7 +117,7 @@ def model_files(paths: Sequence[str]) -> list[str]:
             try:
                 names = sorted(os.listdir(path))
             except OSError as error:
-                _log.error("%s: %s", path, error.strerror)
+                _log.error("%s: %s", readable(path), error.strerror)
                 continue
             files += [os.path.join(path, name) for name in names if name.endswith(_SUFFIX) and name[0] != "."]
         else:

@@ -38,6 +38,11 @@ class Watch:
         """`path` was loaded, or tried, as it was at `stamp`."""
         self._done[path] = stamp
 
+    def forget(self, path: str) -> None:
+        """Nothing of `path` is loaded any more. Until then every look says that it is gone."""
+        self._done.pop(path, None)
+        self._missing.pop(path, None)
+
     def look(self, now: Mapping[str, Stamp], *, at_once: bool = False) -> Changes:
         """What has settled since the last look. `at_once`: somebody says that the files are as they should be."""
         changed = [
@@ -48,6 +53,4 @@ class Watch:
         self._seen = dict(now)
         self._missing = {path: self._missing.get(path, 0) + 1 for path in self._done if path not in now}
         gone = sorted(path for path, looks in self._missing.items() if looks >= _GONE_LOOKS or at_once)
-        for path in gone:
-            del self._done[path], self._missing[path]
         return Changes(changed, gone)

@@ -19,15 +19,25 @@ from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
-__all__ = ["DEADLINE_INFEASIBLE", "EXPIRED", "QUEUE_FULL", "REASONS", "Admission", "FixedLimit", "Limit"]
+__all__ = [
+    "DEADLINE_INFEASIBLE",
+    "EXPIRED",
+    "QUEUE_FULL",
+    "REASONS",
+    "RECEIVING_LIMIT",
+    "Admission",
+    "FixedLimit",
+    "Limit",
+]
 
 QUEUE_FULL = "queue_full"
 CONCURRENCY_LIMIT = "concurrency_limit"
 DEADLINE_INFEASIBLE = "deadline_infeasible"
 EXPIRED = "expired"
+RECEIVING_LIMIT = "receiving_limit"
 
 #: Why a request was refused: the values of a metric's label.
-REASONS = (QUEUE_FULL, CONCURRENCY_LIMIT, DEADLINE_INFEASIBLE, EXPIRED)
+REASONS = (QUEUE_FULL, CONCURRENCY_LIMIT, DEADLINE_INFEASIBLE, EXPIRED, RECEIVING_LIMIT)
 
 
 #: The time between two is looked at after so many, or so many seconds: those of a batch are done at the same time.

@@ -24,6 +24,9 @@ did not make one of:
     same, with the same number of bytes to follow. It need not read that again
     where the body is slow, or cannot be answered at once, the parser gets all that it has not read, and aiohttp goes on
 
+Who is refused by what the head says is answered before the body has come, the long way. A head that is known is one
+that the gate let through.
+
 It reads private fields of aiohttp's RequestHandler, and so is tied to the versions that setup.cfg allows.
 """
 
@@ -31,17 +34,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
+from aiohttp.helpers import set_exception
 from aiohttp.http import HttpRequestParser, HttpVersion10
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from inferir.server.errors import RequestError
 from inferir.server.request.exchange import Body, Exchange
 from inferir.server.request.receiver import LARGEST_BYTES, Incoming, Receiver
+from inferir.server.request.refusals import refusal_of
 from inferir.server.request.replies import Reply, ReplyResponse, encode_reply
 
 if TYPE_CHECKING:
@@ -122,6 +127,8 @@ class Connection(RequestHandler):
         waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
         if not waits or self._messages or self._upgraded or parser is None:
             super().data_received(data)
+            if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+                self._spoil_body(self._messages[-1][0].exc)
             return
         if self._force_close or self._close:
             return
@@ -146,6 +153,12 @@ class Connection(RequestHandler):
                     return
         self._leave_to_task(messages, upgraded, tail)
 
+    def _spoil_body(self, error: BaseException) -> None:
+        """What came is no HTTP. Where that was in a body, aiohttp would have its reader wait for the rest."""
+        request = self._current_request
+        if len(self._messages) == 1 and request is not None and not request.content.is_eof():
+            set_exception(request.content, web.RequestPayloadError(), error)
+
     # -- a body whose pieces come one right after the other
 
     def _receives(self, message: Any, payload: Any, data: bytes, fresh: bool) -> bool:
@@ -165,10 +178,13 @@ class Connection(RequestHandler):
             or "Expect" in message.headers
         ):
             return False
+        exchange = self._http.gate.begin(message.method, message.path, message.headers)
+        if exchange.problem is not None:  # aiohttp's task answers, and reads what comes meanwhile
+            return False
         head_bytes = len(data) - payload.total_bytes
         if fresh and head_bytes <= _LONGEST_KNOWN:
             self._known = _Known(data[:head_bytes], message, int(length))
-        incoming = Incoming(message, payload, int(length))
+        incoming = Incoming(message, payload, int(length), exchange=exchange)
         incoming.put(b"".join(payload._buffer))
         self._receive(incoming)
         return True
@@ -217,6 +233,14 @@ class Connection(RequestHandler):
         self.incoming = incoming
         self._http.wait_for(self)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self._count(incoming, incoming.n_bytes)
+
+    def _count(self, incoming: Incoming, n_bytes: int) -> None:
+        """So many bytes more are being received. Too many: aiohttp's task finds so too, and refuses."""
+        if self._http.receiving.take(n_bytes):
+            incoming.taken += n_bytes
+        else:
+            self._give_to_parser(incoming)
 
     def body_received(self, n_bytes: int) -> None:
         """So many bytes more lie where `incoming` has them."""
@@ -226,6 +250,8 @@ class Connection(RequestHandler):
             self._take_incoming()
             if not (self._force_close or self._close or self._parser is None):
                 self._body_is_whole(incoming)
+        else:
+            self._count(incoming, n_bytes)
 
     def _body_is_whole(self, incoming: Incoming) -> None:
         if not self._may_answer(incoming.message):
@@ -233,7 +259,7 @@ class Connection(RequestHandler):
             return
         if not self._fresh:
             self._parser, self._fresh = self._new_parser(), True  # the other waits for what it need not see any more
-        if not self._said(incoming.message, incoming.body):
+        if not self._said(incoming.message, incoming.body, incoming.exchange):
             self._leave_to_task([(incoming.message, EMPTY_PAYLOAD)], False, b"")
         if following := incoming.following:
             self.data_received(following)
@@ -258,6 +284,7 @@ class Connection(RequestHandler):
         incoming, self.incoming = self.incoming, None
         if incoming is not None:
             self._http.wait_no_longer(self)
+            self._http.receiving.give_back(incoming.taken)
         return incoming
 
     def _new_parser(self) -> Any:
@@ -296,11 +323,14 @@ class Connection(RequestHandler):
             or self.transport is None
         )
 
-    def _said(self, message: Any, body: Body) -> bool:
+    def _said(self, message: Any, body: Body, exchange: Exchange | None = None) -> bool:
         """Whether the answer is written. If not, it is begun."""
         http = self._http
         gate = http.gate
-        exchange = gate.begin(message.method, message.path, message.headers)
+        if exchange is None:
+            exchange = gate.begin(message.method, message.path, message.headers)
+        else:
+            exchange.started_s = monotonic()
         exchange.body = body
         if len(body) > http.max_body_bytes:
             exchange.problem = http.too_large(len(body))
@@ -310,7 +340,7 @@ class Connection(RequestHandler):
             return False
         assert self.transport is not None
         http_11 = message.version is not HttpVersion10
-        self.transport.write(encode_reply(reply, exchange, gate.telemetry.headers(exchange), True, http_11))
+        self.transport.write(encode_reply(reply, exchange, True, http_11))
         assert self._parser is not None
         self._parser.message_consumed()
         self.n_answered += 1
@@ -321,6 +351,11 @@ class Connection(RequestHandler):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def log_exception(self, *args: Any, exc_info: Any = None, **options: Any) -> None:
+        """A body that is not what its head says is the client's mistake, also where it comes after the answer."""
+        if not isinstance(exc_info, web.RequestPayloadError):
+            super().log_exception(*args, exc_info=exc_info, **options)
 
     def handle_error(
         self,
@@ -333,10 +368,10 @@ class Connection(RequestHandler):
         gate = self._http.gate
         exchange = gate.begin(request.method, "", {})
         bug = exc if isinstance(exc, Exception) else RuntimeError(message)
-        exchange.problem = RequestError(message or "bad request") if status == 400 else bug
+        exchange.problem = refusal_of(bug) if status == 400 else bug
         reply = gate.answer(exchange)
         assert isinstance(reply, Reply)
-        return ReplyResponse(reply, exchange, b"", close=True)
+        return ReplyResponse(reply, exchange, close=True)
 
 
 def _parsed(parser: Any, data: bytes) -> tuple[list[tuple[Any, Any]], bool, bytes]:

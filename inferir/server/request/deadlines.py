@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from multidict import istr
+
 from inferir.errors import InvalidInputError
 from inferir.server.request.exchange import Exchange
 
 __all__ = ["deadline_of", "tighten"]
 
-_OURS, _ENVOYS = "X-Request-Timeout-Ms", "X-Envoy-Expected-Rq-Timeout-Ms"
+#: A name that is ready to be looked for takes half of the time of a text.
+_OURS, _ENVOYS = istr("X-Request-Timeout-Ms"), istr("X-Envoy-Expected-Rq-Timeout-Ms")
 
 
 def deadline_of(headers: Mapping[str, Any], started_s: float, timeout_s: float) -> float:
-    """The deadline of a request that came at `started_s`, on the same clock. Raises InvalidInputError (E006)."""
+    """The deadline of a request that was whole at `started_s`, on the same clock. Raises InvalidInputError (E006)."""
     if (text := headers.get(_OURS)) is not None:
         return started_s + min(_milliseconds(_OURS, text), timeout_s)
     if (text := headers.get(_ENVOYS)) is not None:

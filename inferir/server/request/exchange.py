@@ -45,7 +45,7 @@ class Exchange:
     body          of the request, whole; empty until it was read
     match         values of the path's {parameters}
     request       aiohttp's request; None on the short way, which only routes that do not need it take
-    started_s     monotonic time at which the request had been read from the socket
+    started_s     monotonic time at which the request had been read from the socket, whole; until then, its head
     deadline_s    monotonic time after which nobody waits for the answer
     request_id    the client's X-Request-Id, or one of ours
     status, code  of the answer; code is "" where there was no error
@@ -57,6 +57,7 @@ class Exchange:
     trace         for whoever traces; nothing here looks at it
     ended_s       monotonic time at which its answer was made
     admitted_s    when its turn came; 0.0 while it has no place among the requests in work
+    lines         header lines that observers add to the answer, each with its CR LF
     problem       what is wrong with it already, before it gets to a handler
     """
 
@@ -76,6 +77,7 @@ class Exchange:
     trace: Any = None
     ended_s: float = 0.0
     admitted_s: float = 0.0
+    lines: bytes = b""
     problem: Exception | None = None
 
     def __init__(self, route: Route, headers: Any, request: Any = None) -> None:

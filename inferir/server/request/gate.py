@@ -2,6 +2,7 @@
 
     1. its route                         404, 405
     2. who asks                          401, 403
+       now its body is received, if it has not come yet; who is refused is not waited for
     3. until when                        400 for a deadline that is none
     4. its turn                          503 where there is none in time
     5. its handler                       whatever that raises
@@ -21,12 +22,16 @@ from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Any
 
+from aiohttp.hdrs import CONTENT_ENCODING
+from multidict import istr
+
 from inferir.server.errors import DeadlineError, OverloadError, RequestError
 from inferir.server.observer import Telemetry
 from inferir.server.request.admission import EXPIRED, Admission
 from inferir.server.request.auth import Keys
 from inferir.server.request.deadlines import deadline_of
 from inferir.server.request.exchange import QUEUE, Exchange
+from inferir.server.request.refusals import check_encoding
 from inferir.server.request.replies import OVERLOADED, Reply, error_reply
 from inferir.server.request.routes import UNMATCHED, Router
 
@@ -37,12 +42,15 @@ _log = logging.getLogger("inferir.server")
 #: A request id of a client that is longer is cut: it goes into logs.
 _LONGEST_REQUEST_ID = 128
 
+#: A name that is ready to be looked for takes half of the time of a text.
+_REQUEST_ID = istr("X-Request-Id")
+
 
 class Gate:
     """Lets requests through to the handlers, one exchange each.
 
     admission   says, too, whether the server is about to stop: then connections are closed after their answer.
-    telemetry   has header lines for answers.
+    telemetry   is told of every request, and has header lines for its answer.
     """
 
     def __init__(
@@ -57,16 +65,22 @@ class Gate:
         self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(4).hex()), itertools.count())
 
     def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
-        """The exchange of a request. One without a route gets its error when it is answered."""
+        """The exchange of a request whose head is there: its route, and who asks. Where either is refused, it gets its
+        error when it is answered.
+        """
+        exchange = None
         try:
             route, match = self._router.find(method, path)
             exchange = Exchange(route, headers, request)
             exchange.match = match
+            exchange.principal = self._keys.authorize(headers, route.scope)
+            if (encoding := headers.get(CONTENT_ENCODING)) is not None:
+                check_encoding(encoding)
         except RequestError as error:
-            exchange = Exchange(UNMATCHED, headers, request)
+            exchange = exchange or Exchange(UNMATCHED, headers, request)
             exchange.problem = error
         exchange.method, exchange.path = method, path
-        asked_id = headers.get("X-Request-Id")
+        asked_id = headers.get(_REQUEST_ID)
         exchange.request_id = next(self._ids) if asked_id is None else _visible(asked_id)
         return exchange
 
@@ -78,7 +92,6 @@ class Gate:
         try:
             if exchange.problem is not None:
                 raise exchange.problem
-            exchange.principal = self._keys.authorize(exchange.headers, route.scope)
             exchange.deadline_s = deadline_of(exchange.headers, exchange.started_s, self._timeout_s)
             if route.admitted:
                 left_s = exchange.deadline_s - exchange.started_s
@@ -143,8 +156,11 @@ class Gate:
         exchange.admitted_s = monotonic()
 
     def _failed(self, exchange: Exchange, error: Exception) -> Reply:
-        if isinstance(error, DeadlineError):
+        if isinstance(error, (DeadlineError, OverloadError)):
             exchange.shed = error.reason
+        if isinstance(error, OverloadError):
+            exchange.code = error.code
+            return OVERLOADED
         reply = error_reply(error, exchange)
         if reply.status == 500:
             _log.error("request %s: %s", exchange.request_id, exchange.route.path, exc_info=error)
@@ -155,7 +171,7 @@ class Gate:
         # What was raised refers, by its traceback, to the exchange and to what was read of the body.
         exchange.problem = None
         self._leave(exchange)
-        self.telemetry.request_finished(exchange)
+        exchange.lines = self.telemetry.finished(exchange)
         return reply
 
     def _leave(self, exchange: Exchange) -> None:

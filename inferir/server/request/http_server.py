@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -13,9 +14,12 @@ from aiohttp.helpers import ceil_timeout
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from inferir.server.errors import BodyTimeoutError, RequestError, TooLargeError
+from inferir.server.errors import BodyTimeoutError, OverloadError, RequestError, TooLargeError
+from inferir.server.request.admission import RECEIVING_LIMIT
+from inferir.server.request.budget import ByteBudget
 from inferir.server.request.connection import Connection
 from inferir.server.request.gate import Gate
+from inferir.server.request.refusals import refusal_of
 from inferir.server.request.replies import Reply, ReplyResponse
 
 __all__ = ["HttpServer"]
@@ -35,12 +39,14 @@ class HttpServer(web.Server):
         body_timeout_s: float,
         keepalive_s: float,
         max_connections: int,
+        max_receiving_bytes: int,
     ) -> None:
         super().__init__(self._handle, access_log=None, keepalive_timeout=keepalive_s, handler_cancellation=True)
         self.gate = gate
         self.max_body_bytes = max_body_bytes
         self.body_timeout_s = body_timeout_s
         self.max_connections = max_connections
+        self.receiving = ByteBudget(max(max_receiving_bytes, max_body_bytes))  # one body there is always room for
         self._alone: set[asyncio.Future[Reply]] = set()
         #: Those that receive a body, and whether that was seen by `_look`.
         self._waited_for: dict[Connection, bool] = {}
@@ -96,13 +102,16 @@ class HttpServer(web.Server):
                     exchange.body = await self._read(request)
                 except RequestError as error:
                     exchange.problem = error
+                exchange.started_s = monotonic()  # how long a client takes to send is none of our time
             answer = self.gate.answer(exchange)
             reply = answer if isinstance(answer, Reply) else await answer
         close = self.gate.admission.draining or not request.content.is_eof()
-        return ReplyResponse(reply, exchange, self.gate.telemetry.headers(exchange), close=close)
+        if request.content.exception() is not None:  # aiohttp reads on for a while, and must not find it again
+            request.content.set_exception(None)  # type: ignore[arg-type]
+        return ReplyResponse(reply, exchange, close=close)
 
     async def _read(self, request: web.BaseRequest) -> bytes:
-        """The body. Raises TooLargeError, BodyTimeoutError, RequestError."""
+        """The body. Raises TooLargeError, OverloadError, BodyTimeoutError, RequestError."""
         content, length = request.content, request.content_length
         if length is not None and length > self.max_body_bytes:
             raise self.too_large(length)
@@ -118,16 +127,20 @@ class HttpServer(web.Server):
                 f"expected the body within {self.body_timeout_s:g} s, got {n_bytes} bytes of it"
             ) from None
         except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
-            raise RequestError(f"expected a body as its headers announce it, got: {error}") from None
+            raise refusal_of(error) from None
+        finally:
+            self.receiving.give_back(sum(map(len, parts)))
         return b"".join(parts)
 
     async def _collect(self, content: Any, parts: list[bytes]) -> None:
         n_bytes = 0
         while part := await content.readany():
-            parts.append(part)
             n_bytes += len(part)
             if n_bytes > self.max_body_bytes:
                 raise self.too_large(n_bytes)
+            if not self.receiving.take(len(part)):
+                raise OverloadError(RECEIVING_LIMIT)
+            parts.append(part)
 
     def too_large(self, n_bytes: int) -> TooLargeError:
         return TooLargeError(f"expected a body of at most {self.max_body_bytes} bytes, got {n_bytes} or more")

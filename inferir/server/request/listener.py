@@ -53,8 +53,10 @@ class Listener:
         self._listener.listen(_BACKLOG)
         self._resume()
 
-    async def stop(self) -> None:
-        """Take whoever is at the door, and close it. Connections stay."""
+    async def stop(self, timeout_s: float = _OPENING_S) -> None:
+        """Take whoever is at the door, and close it. Connections stay; those that are taken just now have `timeout_s`,
+        and no more than a second, until their protocol is there.
+        """
         self._loop.remove_reader(self._listener)
         while self._take():
             pass
@@ -62,7 +64,7 @@ class Listener:
             self._pause.cancel()
         self._listener.close()
         if self._opening:
-            await asyncio.wait(self._opening, timeout=_OPENING_S)
+            await asyncio.wait(self._opening, timeout=min(timeout_s, _OPENING_S))
 
     def _resume(self) -> None:
         self._pause = None

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from inferir.server.request.exchange import Exchange
+
 __all__ = ["LARGEST_BYTES", "Incoming", "Receiver"]
 
 #: A body that is larger is received by aiohttp, piece by piece: nothing of that size is set aside for a promise.
@@ -38,12 +40,17 @@ class Incoming:
     message, payload  as aiohttp's parser gave them. Without a payload the parser has not read this request, but one
                       with the same head, and the head comes before the body: so many bytes.
     length            of the body.
+    exchange          what the gate began when the head was there; None where it let such a head through before.
+    taken             bytes that are counted as being received.
     """
 
-    __slots__ = ("_begin", "_end", "_filled", "_memory", "_parsed", "message", "payload")
+    __slots__ = ("_begin", "_end", "_filled", "_memory", "_parsed", "exchange", "message", "payload", "taken")
 
-    def __init__(self, message: Any, payload: Any, length: int, head_bytes: int = 0) -> None:
-        self.message, self.payload = message, payload
+    def __init__(
+        self, message: Any, payload: Any, length: int, head_bytes: int = 0, exchange: Exchange | None = None
+    ) -> None:
+        self.message, self.payload, self.exchange = message, payload, exchange
+        self.taken = 0
         self._filled = self._parsed = -(head_bytes + length) % _ALIGNED_BYTES
         self._begin = self._filled + head_bytes
         self._end = self._begin + length
@@ -64,6 +71,11 @@ class Incoming:
         """So many bytes came. Whether the body is whole."""
         self._filled += n_bytes
         return self._filled >= self._end
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the body that came."""
+        return self._filled - self._begin
 
     @property
     def head(self) -> bytes:

@@ -122,10 +122,8 @@ class _EveryAnswer:
 _every_answer = _EveryAnswer()
 
 
-def encode_reply(
-    reply: Reply, exchange: Exchange, extra: bytes, keep_alive: bool = True, http_11: bool = True
-) -> bytes:
-    """Head and body. `extra` are lines of the telemetry."""
+def encode_reply(reply: Reply, exchange: Exchange, keep_alive: bool = True, http_11: bool = True) -> bytes:
+    """Head and body."""
     head = b"%bContent-Type: %b\r\nContent-Length: %d\r\nX-Request-Id: %b\r\n%b%b%b%b\r\n" % (
         _STATUS_LINES[reply.status],
         reply.content_type.encode(),
@@ -134,7 +132,7 @@ def encode_reply(
         _every_answer.lines(),
         _CONNECTION[keep_alive, http_11],
         reply.lines,
-        extra,
+        exchange.lines,
     )
     return head if exchange.method == "HEAD" else head + reply.body
 
@@ -142,9 +140,9 @@ def encode_reply(
 class ReplyResponse(web.StreamResponse):
     """A reply as aiohttp wants it: an object that writes itself. `close`: the connection ends with it."""
 
-    def __init__(self, reply: Reply, exchange: Exchange, extra: bytes, *, close: bool = False) -> None:
+    def __init__(self, reply: Reply, exchange: Exchange, *, close: bool = False) -> None:
         super().__init__(status=reply.status)
-        self._parts: tuple[Reply, Exchange, bytes] | None = (reply, exchange, extra)
+        self._parts: tuple[Reply, Exchange] | None = (reply, exchange)
         self._close = close
 
     async def prepare(self, request: web.BaseRequest) -> None:

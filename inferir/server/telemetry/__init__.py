@@ -1,9 +1,10 @@
 """What the server tells about itself: metrics, traces, logs, and headers of answers.
 
 families.py        every metric, in one table
+records.py         what each request leaves behind
+server_timing.py   Server-Timing
 metrics.py         counts
 exposition.py      /metrics
-server_timing.py   Server-Timing
 trace_context.py   traceparent, read
 tracing.py         OpenTelemetry (extra `otel`)
 logs.py            JSON, a line each
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,9 +23,9 @@ from inferir.errors import BackendError
 from inferir.server.observer import Observer, Observers
 from inferir.server.settings import Settings
 from inferir.server.telemetry.exposition import process_values, render
-from inferir.server.telemetry.logs import ChangeLog, JsonLog
+from inferir.server.telemetry.logs import FLUSH_S, JsonLog
 from inferir.server.telemetry.metrics import Metrics
-from inferir.server.telemetry.server_timing import server_timing
+from inferir.server.telemetry.records import Reader, Records
 
 if TYPE_CHECKING:
     from inferir.server.request.exchange import Exchange
@@ -35,7 +37,8 @@ __all__ = ["ServerTelemetry", "create"]
 class ServerTelemetry(Observers):
     """All that watch, as one observer; see `observer.Telemetry`.
 
-    build  what /metrics says about the server beside its version.
+    log_requests  whether requests are for the log, too.
+    build         what /metrics says about the server beside its version.
     """
 
     def __init__(
@@ -43,22 +46,33 @@ class ServerTelemetry(Observers):
         metrics: Metrics | None = None,
         tracer: Tracer | None = None,
         log: JsonLog | None = None,
+        *,
+        log_requests: bool = False,
         build: Mapping[str, str] | None = None,
     ) -> None:
         parts: list[Observer | None] = [metrics, tracer, log]
         super().__init__(part for part in parts if part is not None)
         self._metrics, self._tracer, self._log = metrics, tracer, log
-        if tracer is None:  # every request passes here, too
-            self.headers = server_timing  # type: ignore[method-assign]
+        readers: list[Reader | None] = [metrics, log if log_requests else None]
+        begun = self._flush_soon if log_requests else None
+        self._records = Records([each for each in readers if each is not None], texts=log_requests, begun=begun)
+        self.started: tuple[Callable[[Exchange], None], ...] = ()
+        if tracer is None:  # every request passes here
+            self.finished = self._records.leave  # type: ignore[method-assign]
+        else:
+            self.started = (tracer.request_started,)
         self._build = build or {}
 
-    def headers(self, exchange: Exchange) -> bytes:
+    def finished(self, exchange: Exchange) -> bytes:
         """Header lines of the answer, each with its CR LF: Server-Timing, traceparent."""
-        timing = server_timing(exchange)
-        return timing if self._tracer is None else timing + self._tracer.header_lines(exchange)
+        timing = self._records.leave(exchange)
+        assert self._tracer is not None
+        self._tracer.request_finished(exchange)
+        return timing + self._tracer.header_lines(exchange)
 
     def snapshot(self) -> dict[str, Any]:
         """Every value of this process, JSON-able."""
+        self._records.flush()
         return {"metrics": self._metrics.snapshot() if self._metrics else {}, "process": process_values()}
 
     def render(self, snapshots: Sequence[dict[str, Any]], gauges: dict[str, float], accept: str) -> tuple[bytes, str]:
@@ -67,10 +81,16 @@ class ServerTelemetry(Observers):
 
     async def close(self) -> None:
         """Sends and writes what is left."""
+        self._records.flush()
         loop = asyncio.get_running_loop()
         for part in (self._tracer, self._log):
             if part is not None:
                 await loop.run_in_executor(None, part.close)
+
+    def _flush_soon(self) -> None:
+        """So that a line does not wait for many others."""
+        with suppress(RuntimeError):  # without a loop, `close` does it
+            asyncio.get_running_loop().call_later(FLUSH_S, self._records.flush)
 
 
 def create(settings: Settings, stream: IO[bytes] | None = None) -> ServerTelemetry:
@@ -81,14 +101,14 @@ def create(settings: Settings, stream: IO[bytes] | None = None) -> ServerTelemet
     metrics = Metrics() if settings.metrics else None
     log = None
     if settings.log_format == "json":
-        log = (JsonLog if settings.log_requests else ChangeLog)(
+        log = JsonLog(
             stream or sys.stderr.buffer,
-            settings.log_requests,
             lambda count: metrics.add("inferir_log_records_dropped", amount=count) if metrics else None,
         )
     tracer = _tracer(settings.otlp_endpoint) if settings.otlp_endpoint else None
     python = ".".join(map(str, sys.version_info[:3]))
-    return ServerTelemetry(metrics, tracer, log, {"python": python, "backend": settings.backend})
+    build = {"python": python, "backend": settings.backend}
+    return ServerTelemetry(metrics, tracer, log, log_requests=settings.log_requests, build=build)
 
 
 def _tracer(endpoint: str) -> Tracer:

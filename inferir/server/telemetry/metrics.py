@@ -1,31 +1,23 @@
-"""Counting: what an observer is told becomes numbers.
+"""Counting: what an observer is told, and what requests left behind (`records.py`), become numbers.
 
-A request leaves one tuple behind. What is done next for a request is done for SORT_AT of them at once, when all that it
-needs is in the CPU's caches, which between two requests it is not, and takes a third of the time: each becomes a record
-of plain numbers among those of its like. These are sorted into buckets with NumPy when FOLD_AT have gathered. Whoever
-asks has both done first.
-
-Everything is called on the event loop.
+Records are kept for each kind until there are FOLD_AT: then they are sorted into buckets with NumPy. Whoever asks has
+that done first. Everything is called on the event loop.
 """
 
 from __future__ import annotations
 
-import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from inferir.server.observer import NoStart
 from inferir.server.request.exchange import INFERENCE, STAGES
 from inferir.server.telemetry.families import BATCH_STAGES, FAMILIES, MODEL_LIMIT, OTHER, Family
-
-if TYPE_CHECKING:
-    from inferir.server.request.exchange import Exchange
-    from inferir.server.request.routes import Route
+from inferir.server.telemetry.records import BATCH_ROWS, ENDED_S, KIND, ROWS, STAGES_S, STARTED_S, Kind
 
 __all__ = ["Histogram", "Metrics"]
 
@@ -87,34 +79,33 @@ class Histogram:
         return [*self._counts[position].tolist(), float(self._sums[position])]
 
 
-#: Requests whose tuples are kept: few enough that what they hold fits into a cache.
-SORT_AT = 64
-
-#: Of a request: when it began and ended, seconds of each stage; its rows, those of its batch, 0 where it had its own.
-_RECORD = struct.Struct(f"{2 + len(STAGES)}d2q")
-_STARTED, _ENDED, _STAGES, _ROWS, _BATCH_ROWS = 0, 1, slice(2, 2 + len(STAGES)), 2 + len(STAGES), 3 + len(STAGES)
-
-_FOLD_AT_NBYTES = FOLD_AT * _RECORD.size
-_pack = _RECORD.pack
-
-
 class _Alike:
-    """Requests of one route, with one status, answered by one version; `model` is None where none did."""
+    """Records of one route, status and version that are not sorted yet.
 
-    __slots__ = ("_http", "_model", "records")
+    series  gives what counts them for the version; None where none answered.
+    """
 
-    def __init__(self, http: Histogram, model: _ModelSeries | None) -> None:
-        self._http, self._model = http, model
-        self.records = bytearray()
+    __slots__ = ("_http", "_parts", "_series", "count")
+
+    def __init__(self, http: Histogram, series: Callable[[], _ModelSeries] | None) -> None:
+        self._http, self._series = http, series
+        self._parts: list[Floats] = []
+        self.count = 0
+
+    def add(self, records: Floats) -> None:
+        self._parts.append(records.copy())
+        self.count += len(records)
 
     def fold(self) -> None:
         """Sort the records into buckets."""
-        records = np.frombuffer(bytes(self.records)).reshape(-1, _RECORD.size // 8)
-        self.records.clear()
-        seconds = records[:, _ENDED] - records[:, _STARTED]
+        records = np.concatenate(self._parts)
+        self._parts.clear()
+        self.count = 0
+        seconds = records[:, ENDED_S] - records[:, STARTED_S]
         self._http.add(seconds[:, None])
-        if self._model is not None:
-            self._model.add(seconds, records)
+        answered = records[:, ROWS] > 0
+        if self._series is not None and answered.any():
+            self._series().add(seconds[answered], records[answered])
 
 
 class _ModelSeries:
@@ -133,11 +124,11 @@ class _ModelSeries:
         self._stage_s = np.zeros((len(_BATCH_LABELS), len(BATCH_STAGES)))
 
     def add(self, seconds: Floats, records: Floats) -> None:
-        """Add requests: how long they took, and _RECORD."""
-        stages, counts = np.ascontiguousarray(records[:, _STAGES]), records.view(np.int64)
-        rows, batch_rows = counts[:, _ROWS], counts[:, _BATCH_ROWS]
+        """Add requests: how long they took, and their numbers."""
+        stages = np.ascontiguousarray(records[:, STAGES_S])
+        rows, batch_rows = records[:, ROWS], records[:, BATCH_ROWS]
         self.rows += float(rows.sum())
-        self.last_s = max(self.last_s, float(records[:, _ENDED].max()))
+        self.last_s = max(self.last_s, float(records[:, ENDED_S].max()))
         self.duration.add(seconds[:, None])
         self.stages.add(stages)
         own = rows
@@ -146,7 +137,7 @@ class _ModelSeries:
         else:
             stages_of_own = stages
         if len(own):
-            self.batch_rows.add(own[:, None].astype(np.float64))
+            self.batch_rows.add(own[:, None])
             self.batch_requests.add_same(1.0, len(own))
             self.kernel_s += float(stages_of_own[:, INFERENCE].sum())
         buckets = self.batch_rows.buckets(np.where(batch_rows == 0, rows, batch_rows))
@@ -167,48 +158,41 @@ _STAGE_COLUMNS = np.array([[float(stage in stages) for stages in BATCH_STAGES.va
 _BATCH_LABELS = [*(str(int(bound)) for bound in FAMILIES["inferir_batch_rows"].bounds), "+Inf"]
 
 
-class Metrics(NoStart):
-    """An observer that counts. `snapshot` gives plain values, which another process can add to its own.
-
-    What every request passes through is written out: a call costs as much as what it would do.
-    """
+class Metrics:
+    """An observer that counts. `snapshot` gives plain values, which another process can add to its own."""
 
     def __init__(self) -> None:
         self._models: dict[tuple[str, str], _ModelSeries] = {}
         self._http: dict[tuple[str, str, int], Histogram] = {}
-        self._alike: dict[tuple[Route, int, str, str, bool], _Alike] = {}
+        self._alike: dict[tuple[str, str, int, str, str], _Alike] = {}
         self._histograms: dict[tuple[str, tuple[str, ...]], Histogram] = {}
         self._numbers: dict[tuple[str, tuple[str, ...]], float] = {}
         self._known: set[tuple[str, str]] = set()
-        self._finished: list[tuple[Route, int, str, str, int, int, float, float, list[float]]] = []
-        self._leave = self._finished.append
 
-    # -- events
+    # -- what is counted
 
-    def request_finished(self, exchange: Exchange) -> None:
-        self._leave(
-            (
-                exchange.route,
-                exchange.status,
-                exchange.model,
-                exchange.version,
-                exchange.rows,
-                exchange.batch_rows,
-                exchange.started_s,
-                exchange.ended_s,
-                exchange.stages,
-            )
-        )
-        if len(self._finished) >= SORT_AT:
-            self._sort()
-        if exchange.status < 400:
-            return
-        if exchange.shed:
-            self.add("inferir_requests_shed", (exchange.shed,))
-        elif exchange.code:
-            version = self._labels(exchange.model, exchange.version)
-            self.add("inferir_request_errors", (*version, exchange.code))
-            self.add("inferir_failed_seconds", version, exchange.ended_s - exchange.started_s)
+    def read(self, kinds: Sequence[Kind], numbers: Floats, texts: Any) -> None:
+        """Count requests; see `records.Reader`."""
+        parts = [numbers]
+        if len(kinds) > 1:
+            order = np.argsort(numbers[:, KIND], kind="stable")
+            ends = np.searchsorted(numbers[order, KIND], np.arange(1, len(kinds)))
+            parts = np.split(numbers[order], ends)
+        for kind, records in zip(kinds, parts, strict=True):
+            self._count(kind, records)
+
+    def _count(self, kind: Kind, records: Floats) -> None:
+        labels = self._labels(kind.model, kind.version)
+        alike = self._alike_of(kind, labels)
+        alike.add(records)
+        if alike.count >= FOLD_AT:
+            alike.fold()
+        if kind.shed:
+            self.add("inferir_requests_shed", (kind.shed,), len(records))
+        elif kind.code:
+            self.add("inferir_request_errors", (*labels, kind.code), len(records))
+            seconds = float((records[:, ENDED_S] - records[:, STARTED_S]).sum())
+            self.add("inferir_failed_seconds", labels, seconds)
 
     def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None:
         series = self._models.get((model, version)) or self._series(model, version)
@@ -243,9 +227,8 @@ class Metrics(NoStart):
 
     def snapshot(self) -> dict[str, list[tuple[list[str], list[float]]]]:
         """Family -> lines: values of the labels, and a number or a histogram's (see Histogram.values)."""
-        self._sort()
         for alike in self._alike.values():
-            if alike.records:
+            if alike.count:
                 alike.fold()
         lines: dict[str, list[tuple[list[str], list[float]]]] = {name: [] for name in FAMILIES}
         for (name, key), number in list(self._numbers.items()):
@@ -287,36 +270,15 @@ class Metrics(NoStart):
     def _series(self, model: str, version: str) -> _ModelSeries:
         return self._models.setdefault(self._labels(model, version), _ModelSeries())
 
-    def _sort(self) -> None:
-        """A record of each request that is finished, to those of its like."""
-        a_route: Route | None = None
-        a_status, a_model, a_version, unasked = 0, "", "", False
-        records = bytearray()
-        for route, status, model, version, rows, batch_rows, started_s, ended_s, stages in self._finished:
-            if (  # not as the one before, down to the objects, as most are
-                route is not a_route
-                or status is not a_status
-                or model is not a_model
-                or version is not a_version
-                or (not rows) is not unasked
-            ):
-                key = a_route, a_status, a_model, a_version, unasked = route, status, model, version, not rows
-                alike = self._alike.get(key) or self._new_alike(*key)
-                if len(alike.records) >= _FOLD_AT_NBYTES:
-                    alike.fold()
-                records = alike.records
-            a, b, c, d, e, f, g = stages
-            records += _pack(started_s, ended_s, a, b, c, d, e, f, g, rows, batch_rows)
-        self._finished.clear()
-
-    def _new_alike(self, route: Route, status: int, model: str, version: str, nothing_asked: bool) -> _Alike:
-        key = (route, status, *self._labels(model, version), nothing_asked)
-        if key not in self._alike:
+    def _alike_of(self, kind: Kind, labels: tuple[str, str]) -> _Alike:
+        key = (kind.route.method, kind.route.path, kind.status, *labels)
+        alike = self._alike.get(key)
+        if alike is None:
             bounds = FAMILIES["http_server_request_duration_seconds"].bounds
-            http = self._http.setdefault((route.method, route.path, status), Histogram(bounds))
-            answered = status < 400 and not nothing_asked
-            self._alike[key] = _Alike(http, self._series(model, version) if answered else None)
-        return self._alike[key]
+            http = self._http.setdefault(key[:3], Histogram(bounds))
+            series = partial(self._series, kind.model, kind.version) if kind.status < 400 else None
+            alike = self._alike[key] = _Alike(http, series)
+        return alike
 
     def _histogram(self, name: str, labels: tuple[str, ...]) -> Histogram:
         histogram = self._histograms.get((name, labels))

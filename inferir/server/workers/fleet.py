@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from inferir.errors import InferirError, UnknownModelError
+from inferir.errors import InferirError
 from inferir.server.errors import NotReadyError, RequestError
 from inferir.server.models import snapshots
 from inferir.server.models.registry import ModelVersion, Registry
@@ -51,17 +51,18 @@ class Fleet:
     registry here as well, without models: a worker that comes later is given its order.
     """
 
-    def __init__(self, memory_limit_bytes: int) -> None:
+    def __init__(self, memory_limit_bytes: int, default_model: str = "") -> None:
         self._limit_bytes = memory_limit_bytes
         self._members: list[Member] = []
         self._loaded: dict[str, _Loaded] = {}
-        self._registry = Registry()
-        self._sources: dict[str, str] = {}
+        self._registry = Registry(default_model)
         self._tokens = itertools.count()
         self._lock = asyncio.Lock()
 
     async def join(self, member: Member) -> None:
-        """Give a new worker everything that is loaded; from then on it is part of every change."""
+        """Give a new worker everything that is loaded, and what the others know of what is not. From then on it is part
+        of every change.
+        """
         async with self._lock:
             table = self._registry.table
             for name, versions in table.models.items():  # the first of a name answers for it
@@ -71,6 +72,7 @@ class Fleet:
                     await member.call("commit", token=token)
             for alias, (name, number) in table.aliases.items():
                 await member.call("alias", alias=alias, reference=f"{name}@{number}" if number else name)
+            await member.call("restore", **self._registry.notes())
             self._members.append(member)
 
     def leave(self, member: Member) -> None:
@@ -91,7 +93,9 @@ class Fleet:
                 snapshot = await loop.run_in_executor(None, snapshots.take, source, self._limit_bytes)
                 return await self._swap(snapshot)
             except InferirError as error:
-                await self._all("failed", source=source, code=error.code, message=error.message)
+                failed = {"source": snapshots.readable(source), "code": error.code, "message": error.message}
+                self._registry.fail(**failed)
+                await self._all("failed", **failed)
                 raise
             finally:
                 if snapshot is not None and not any(each.snapshot is snapshot for each in self._loaded.values()):
@@ -121,18 +125,13 @@ class Fleet:
         old = self._loaded.get(snapshot.source)
         self._drop(self._registry.add(new, replaces=old.version if old else None))
         self._loaded[snapshot.source] = _Loaded(snapshot, new)
-        self._sources[name] = snapshot.source
 
     def _drop(self, gone: list[ModelVersion]) -> None:
         for version in gone:
             self._loaded.pop(version.source).snapshot.close()
 
     async def reload(self, name: str) -> dict[str, Any]:
-        source = self._sources.get(name)
-        if source is None:
-            known = ", ".join(sorted(self._sources)) or "none"
-            raise UnknownModelError(f"unknown model {name[:200]!r}; known: {known}")
-        return await self.load(source)
+        return await self.load(self._registry.source_of(name))
 
     async def unload(self, name: str, version: str = "") -> None:
         async with self._lock:
@@ -140,14 +139,16 @@ class Fleet:
 
     async def _unload(self, name: str, version: str, reason: str) -> None:
         _raise_first(await self._all("unload", name=name, version=version, reason=reason))
-        self._drop(self._registry.remove(name, version))
+        self._drop(self._registry.remove(name, version, reason))
 
     async def forget(self, source: str) -> None:
         """The file is gone from its folder."""
-        loaded = self._loaded.get(source)
-        if loaded is not None:
-            await self.unload(loaded.version.name, loaded.version.version)
-        await self._all("forgotten", source=source)
+        async with self._lock:
+            loaded = self._loaded.get(source)
+            if loaded is not None:
+                await self._unload(loaded.version.name, loaded.version.version, "unloaded")
+            self._registry.failures.pop(snapshots.readable(source), None)
+            await self._all("forgotten", source=snapshots.readable(source))
 
     async def alias(self, alias: str, reference: str) -> None:
         async with self._lock:
@@ -159,7 +160,7 @@ class Fleet:
         self._registry.resolve(reference)
 
     def sources(self) -> dict[str, str]:
-        return dict(self._sources)
+        return dict(self._registry.known)
 
     async def _evict(self, keep: str) -> None:
         """Unload what was used longest ago by any worker, until the rest fits the limit."""

@@ -46,7 +46,7 @@ class Supervisor:
         # Named once, for all workers that there will be: one that starts later must not find another to be the best.
         self._settings = settings = dataclasses.replace(settings, backend=select(settings.backend).name)
         self._keys = keys
-        self._fleet = Fleet(settings.memory_limit_bytes)
+        self._fleet = Fleet(settings.memory_limit_bytes, settings.default_model)
         self._slots = [_Slot(number) for number in range(settings.workers)]
         self._sockets: list[socket.socket] = []
         self._gone: dict[str, Any] = remains([])

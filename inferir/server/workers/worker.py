@@ -41,6 +41,10 @@ class _Worker:
         self._settings = settings
         self._slot = slot
         self._sockets = sockets
+        for each in sockets:
+            # One that comes from another process takes itself to be blocking. It is not, but its copy would be made so,
+            # and with it what every process has of it: another worker that listens there would be stuck in accept.
+            each.setblocking(False)
         self._link = Link(
             {
                 "prepare": self._prepare,
@@ -50,6 +54,7 @@ class _Worker:
                 "unload": self._unload,
                 "forgotten": self._forgotten,
                 "alias": self._alias,
+                "restore": self._restore,
                 "least_used": self._least_used,
                 "snapshot": self._snapshot,
                 "recall": self._recall,
@@ -111,6 +116,9 @@ class _Worker:
 
     async def _alias(self, alias: str, reference: str) -> None:
         await self._app.library.alias(alias, reference)
+
+    def _restore(self, **notes: Any) -> None:
+        self._app.registry.restore(**notes)
 
     def _least_used(self) -> list[tuple[str, str]]:
         return [(version.name, version.version) for version in self._app.registry.by_use()]

@@ -44,7 +44,7 @@ def test_symbols_and_segments(target: Any, libraries: Path) -> None:
                 "inferir_run",
                 "inferir_rows",
             ),
-            *("inferir_call", "inferir_call_rows"),
+            *("inferir_call", "inferir_call_rows", "inferir_call_record"),
             *(["inferir_byte_products"] if target.asks else []),
         }
         dynamic = next(section for section in elf.iter_sections() if isinstance(section, DynamicSection))

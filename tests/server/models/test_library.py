@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import aiohttp
 import pytest
 
 from inferir.errors import ChecksumError, FileAccessError, MemoryLimitError, ModelLoadError, UnknownModelError
+from inferir.server.models.library import Library
+from inferir.server.models.registry import Registry
 from inferir.server.models.watcher import Watcher
+from inferir.server.settings import Settings
 from tests.server.serving import eventually, linear_model, serving
 
 ZERO = {"features": [0, 0]}
@@ -97,6 +102,10 @@ def test_the_one_unused_longest_goes(tmp_path: Path) -> None:
             assert [await predict(client, name) for name in "ba"] == [0.0, 0.0]
             await app.library.load(paths[2])
             assert [await predict(client, name) for name in "abc"] == [0.0, "NOT_READY", 0.0]
+            await app.library.unload("c")
+            async with client.post("/v2/repository/index") as response:
+                index = {each["name"]: (each["state"], each["reason"]) for each in await response.json()}
+            assert index == {"a": ("READY", ""), "b": ("UNAVAILABLE", "evicted"), "c": ("UNAVAILABLE", "unloaded")}
             await app.library.reload("b")
             assert await predict(client, "b") == 0.0
             large = linear_model(tmp_path / "large.apr", name="large", pad_bytes=limit)
@@ -113,7 +122,7 @@ def test_unload_and_reload(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(path) as (app, url), aiohttp.ClientSession(url) as client:
             await app.library.unload("linear")
-            assert await predict(client) == "E011"  # none is there to answer for no name
+            assert await predict(client) == "NOT_READY"
             assert await predict(client, "linear") == "NOT_READY"
             with pytest.raises(UnknownModelError):
                 await app.library.unload("linear")
@@ -122,6 +131,31 @@ def test_unload_and_reload(tmp_path: Path) -> None:
             assert await predict(client) == 0.0
             with pytest.raises(UnknownModelError):
                 await app.library.reload("other")
+
+    asyncio.run(main())
+
+
+def test_no_other_model_answers_for_the_one_that_is_meant(tmp_path: Path) -> None:
+    paths = [linear_model(tmp_path / f"{name}.apr", name=name, intercept=k) for k, name in enumerate("ab")]
+
+    async def main() -> None:
+        async with serving(*paths) as (app, url), aiohttp.ClientSession(url) as client:
+
+            async def default_model() -> Any:
+                async with client.get("/models") as response:
+                    return (await response.json())["default_model"]
+
+            assert (await predict(client), await default_model()) == (0.0, "a")
+            await app.library.unload("a")
+            assert [await predict(client), await predict(client, "b")] == ["NOT_READY", 1.0]
+            assert await default_model() == "a"
+            async with client.post("/predict", json=ZERO) as response:
+                assert (await response.json())["message"] == "model 'a' is not loaded"
+            await app.library.reload("b")
+            await app.library.reload("a")
+            assert (await predict(client), await default_model()) == (0.0, "a")
+        async with serving() as (_, url), aiohttp.ClientSession(url) as client:
+            assert (await predict(client), await default_model()) == ("E011", "")
 
     asyncio.run(main())
 
@@ -162,6 +196,50 @@ def test_a_watched_folder(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_file_that_is_gone_goes_after_its_alias(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    linear_model(tmp_path / "m.apr", name="m")
+
+    async def main() -> None:
+        async with serving() as (app, _):
+            watcher = Watcher([str(tmp_path)], app.library.load, app.library.forget)
+            await watcher.first()
+            await app.library.alias("champion", "m@1")
+            (tmp_path / "m.apr").unlink()
+            for _ in range(6):
+                await watcher.refresh()
+            assert app.registry.resolve("champion").reference == "m@1"
+            await watcher.refresh(at_once=True)
+            assert caplog.text.count("expected a version that no alias points to") == 1
+            await app.library.alias("champion", "")
+            await watcher.refresh()
+            assert len(app.registry) == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_not_text_is_one_that_did_not_load(tmp_path: Path) -> None:
+    model = Path(linear_model(tmp_path / "m.apr", name="m")).read_bytes()
+    with open(os.fsencode(tmp_path) + b"/\xff.apr", "wb") as file:
+        file.write(model)
+
+    async def main() -> None:
+        async with serving() as (app, url), aiohttp.ClientSession(url) as client:
+            watcher = Watcher([str(tmp_path)], app.library.load, app.library.forget)
+            await watcher.first()
+            assert await predict(client, "m") == 0.0
+            async with client.get("/models") as response:
+                loaded, failed = (await response.json())["models"]
+            assert (loaded["name"], failed["code"]) == ("m", "E010")
+            assert failed["source"] == f"{tmp_path}/\\xff.apr"
+            assert failed["message"] == f"{tmp_path}/\\xff.apr: expected a file name in UTF-8, got other bytes"
+            os.unlink(os.fsencode(tmp_path) + b"/\xff.apr")
+            await watcher.refresh(at_once=True)
+            assert not app.registry.failures
+
+    asyncio.run(main())
+
+
 def test_a_file_moved_over_another_keeps_the_new_one(tmp_path: Path) -> None:
     """Two files of one model: when one goes, the version that came from the other stays."""
     first = linear_model(tmp_path / "a.apr", intercept=1)
@@ -171,6 +249,59 @@ def test_a_file_moved_over_another_keeps_the_new_one(tmp_path: Path) -> None:
         async with serving(first, second) as (app, url), aiohttp.ClientSession(url) as client:
             await app.library.forget(first)
             assert await predict(client) == 2.0
+
+    asyncio.run(main())
+
+
+class Recorder:
+    """Keeps what it is told of models, as an observer does that has a value for each."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+        self.n_bytes: dict[tuple[str, str], int] = {}
+
+    def batch_run(self, model: str, version: str, rows: int, requests: int, seconds: float) -> None: ...
+
+    def model_failed(self, model: str, code: str) -> None: ...
+
+    def model_loaded(self, model: str, version: str, stages: dict[str, float], n_bytes: int) -> None:
+        self.told.append(("loaded", model, version))
+        self.n_bytes[model, version] = n_bytes
+
+    def model_unloaded(self, model: str, version: str, reason: str) -> None:
+        self.told.append((reason, model, version))
+        self.n_bytes.pop((model, version), None)
+
+
+def test_observers_of_a_version_that_replaces_itself_know_it_as_loaded(tmp_path: Path) -> None:
+    path, observer = linear_model(tmp_path / "m.apr", name="m"), Recorder()
+
+    async def main() -> None:
+        settings = Settings(backend="reference")
+        library = Library(settings, Registry(), observer)
+        await library.load(path)
+        await library.reload("m")
+        assert observer.told == [("loaded", "m", "1"), ("replaced", "m", "1"), ("loaded", "m", "1")]
+        assert observer.n_bytes == {("m", "1"): os.path.getsize(path)}
+        linear_model(tmp_path / "m.apr", name="m", version="2")
+        await library.load(path)
+        assert list(observer.n_bytes) == [("m", "2")]
+        await library.unload("m")
+        assert observer.told[-1] == ("unloaded", "m", "2")
+        assert not observer.n_bytes
+        library.close()
+
+    asyncio.run(main())
+
+
+def test_metrics_know_the_bytes_of_a_version_that_was_loaded_again(tmp_path: Path) -> None:
+    path = linear_model(tmp_path / "m.apr", name="m")
+
+    async def main() -> None:
+        async with serving(path) as (app, url), aiohttp.ClientSession(url) as client:
+            await app.library.reload("m")
+            async with client.get("/metrics") as response:
+                assert re.search(r'^inferir_model_bytes\{.*"m".*\} [1-9]', await response.text(), re.MULTILINE)
 
     asyncio.run(main())
 

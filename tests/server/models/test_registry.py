@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from inferir.errors import UnknownModelError
+from inferir.errors import InvalidInputError, UnknownModelError
 from inferir.server.errors import ConflictError
 from inferir.server.models.registry import Failure, ModelVersion, Registry, natural_order
 
@@ -28,6 +29,33 @@ def test_the_first_model_answers_where_none_is_named() -> None:
     named.add(a)
     named.add(b)
     assert named.resolve(None) is b
+
+
+def test_no_other_model_answers_for_the_default() -> None:
+    registry = Registry()
+    for name in "ab":
+        registry.add(version(name, "1"))
+    registry.remove("a")
+    with pytest.raises(UnknownModelError, match="unknown model 'a'"):
+        registry.resolve(None)
+    assert registry.table.default == "a"
+    back = version("a", "2")
+    registry.add(back)
+    assert registry.resolve(None) is back
+
+
+@pytest.mark.parametrize("chosen", ["", "m"])
+def test_a_file_that_became_another_model_stays_the_default_unless_one_was_chosen(chosen: str) -> None:
+    registry = Registry(chosen)
+    old, new = version("m", "1", "f"), version("n", "1", "f")
+    registry.add(version("m", "2", "g"))
+    registry.add(old)
+    registry.alias("latest", "m")
+    registry.add(new, replaces=old)
+    assert registry.resolve(None).reference == registry.resolve("latest").reference == "m@2"
+    registry.add(version("o", "1", "g"), replaces=registry.resolve("m@2"))
+    assert registry.resolve("latest").reference == "o@1"
+    assert registry.table.default == (chosen or "o")
 
 
 def test_another_version_does_not_take_over() -> None:
@@ -95,9 +123,15 @@ def test_aliases_point_to_what_is_loaded() -> None:
     registry.add(version("m", "1"))
     with pytest.raises(UnknownModelError):
         registry.alias("champion", "m@2")
-    for bad in ("m", "a@b", ""):
-        with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError, match="expected an alias that is not a model's name, got 'm'"):
+        registry.alias("m", "m")
+    for bad in ("a@b", "", "a\r\nb", "a\0", "\x7f", "\u2028", "\ud800", "a" * 513):
+        with pytest.raises(InvalidInputError, match="expected an alias of 1 to 512 characters that can be printed"):
             registry.alias(bad, "m")
+    registry.alias("a" * 512, "m")
+    registry.alias("größte Auswahl", "m")
+    for good in list(registry.table.aliases):
+        registry.alias(good, "")
     registry.alias("champion", "m@1")
     with pytest.raises(ConflictError, match="champion"):
         registry.remove("m", "1")
@@ -105,6 +139,25 @@ def test_aliases_point_to_what_is_loaded() -> None:
     registry.remove("m", "1")
     with pytest.raises(UnknownModelError):
         registry.alias("champion", "")
+
+
+def test_a_name_is_not_unloaded_while_an_alias_points_to_a_version_of_it() -> None:
+    registry = Registry()
+    registry.add(version("m", "1"))
+    registry.add(version("m", "2"))
+    registry.alias("champion", "m@1")
+    registry.alias("latest", "m")
+    with pytest.raises(ConflictError, match=r"also \['champion', 'latest'\]"):
+        registry.remove("m")
+    assert registry.resolve("champion").reference == "m@1"
+    registry.remove("m", "2")  # no alias needs it: "latest" has another
+    for name in ("champion", "m@1"):  # other names of the model are not its name
+        with pytest.raises(ConflictError, match="expected a model's name"):
+            registry.remove(name)
+    for alias in ("champion", "latest"):
+        registry.alias(alias, "")
+    registry.remove("m")
+    assert not registry.table.models
 
 
 def test_an_alias_of_a_name_follows_its_default() -> None:
@@ -120,10 +173,36 @@ def test_an_alias_of_a_name_follows_its_default() -> None:
 
 def test_failures_are_kept_until_the_file_loads() -> None:
     registry = Registry()
-    registry.fail(Failure("m", "1", "f", "E001", "no"))
-    assert list(registry.failures) == ["f"]
+    assert registry.fail("f", "E001", "no") == Failure("", "", "f", "E001", "no")
     registry.add(version("m", "1", "f"))
     assert not registry.failures
+    assert registry.fail("f", "E001", "no") == Failure("m", "1", "f", "E001", "no")  # 1 answers as before
+    registry.remove("m")
+    assert registry.fail("f", "E002", "no") == Failure("m", "", "f", "E002", "no")
+    assert list(registry.failures.values()) == [Failure("m", "", "f", "E002", "no")]
+
+
+def test_what_another_registry_knows_is_taken_over() -> None:
+    one, other = Registry(), Registry()
+    for name in "abc":
+        one.add(version(name, "1"))
+    one.remove("a")
+    one.remove("b", reason="evicted")
+    one.fail("x.apr", "E001", "no")
+    one.fail("b1.apr", "E002", "no")
+    other.add(version("c", "1"))
+    notes = json.loads(json.dumps(one.notes()))
+    other.restore(**notes)
+    assert other.known == {"a": "a1.apr", "b": "b1.apr", "c": "c1.apr"}
+    assert other.away == {"a1.apr": "unloaded", "b1.apr": "evicted"}
+    assert other.failures == one.failures
+    assert (other.table.default, other.source_of("a")) == ("a", "a1.apr")
+    with pytest.raises(UnknownModelError, match="unknown model 'a'"):
+        other.resolve(None)
+    one.add(version("b", "1"))
+    assert list(one.away) == ["a1.apr"]
+    with pytest.raises(UnknownModelError, match="unknown model 'd'; known: a, b, c"):
+        one.source_of("d")
 
 
 def test_who_could_go() -> None:

@@ -37,7 +37,19 @@ def test_gone_three_times_is_gone() -> None:
     watch = Watch({"m": A, "n": A})
     assert watch.look({"n": A}).gone == []
     assert watch.look({"m": A, "n": A}).gone == []  # it came back
-    assert [watch.look({"n": A}).gone for _ in range(4)] == [[], [], ["m"], []]
+    assert [watch.look({"n": A}).gone for _ in range(4)] == [[], [], ["m"], ["m"]]
+    watch.forget("m")
+    assert watch.look({"n": A}).gone == []
+    watch.look({"m": A, "n": A})
+    assert watch.look({"m": A, "n": A}).changed == ["m"]  # as if it had never been there
+
+
+def test_gone_and_not_forgotten_may_come_back() -> None:
+    watch = Watch({"m": A})
+    assert watch.look({}, at_once=True).gone == ["m"]
+    assert watch.look({"m": A}, at_once=True) == watch.look({"m": A})  # nothing: what is loaded of it is what it is
+    watch.look({"m": B})
+    assert watch.look({"m": B}).changed == ["m"]
 
 
 def test_somebody_says_that_files_are_as_they_should_be() -> None:

@@ -20,7 +20,9 @@ def _request(path: str, body: str) -> bytes:
 
 def _connected() -> tuple[Connection, Transport]:
     gate: Any = EchoGate()
-    server = HttpServer(gate, max_body_bytes=100, body_timeout_s=600, keepalive_s=600, max_connections=1)
+    server = HttpServer(
+        gate, max_body_bytes=100, body_timeout_s=600, keepalive_s=600, max_connections=1, max_receiving_bytes=0
+    )
     connection = server()
     transport = Transport(connection)
     assert isinstance(connection, Connection)

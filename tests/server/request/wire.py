@@ -69,7 +69,7 @@ class Transport(asyncio.Transport):
 class EchoGate:
     """Answers at once, or for paths that begin with /later in a few rounds of the loop."""
 
-    telemetry = SimpleNamespace(headers=lambda exchange: b"")
+    telemetry = SimpleNamespace()
 
     def __init__(self) -> None:
         self.admission = SimpleNamespace(draining=False)

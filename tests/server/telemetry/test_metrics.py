@@ -92,8 +92,7 @@ class TestText:
                 exchange(400, code="E003"),
                 exchange(503, code="SERVICE_OVERLOADED", shed="queue_full"),
             ):
-                made.request_started(answered)
-                made.request_finished(answered)
+                made.finished(answered)
             made.model_failed("churn", "E001")
             made.model_unloaded("gone", "1", "evicted")
             # As a supervisor gets it: through a pipe.
@@ -134,7 +133,7 @@ class TestText:
     def test_what_was_counted_stays_when_a_process_is_gone(self) -> None:
         gone, alive = telemetry(), telemetry()
         for made in (gone, alive):
-            made.request_finished(exchange(rows=2))
+            made.finished(exchange(rows=2))
         kept = json.loads(json.dumps(remains([gone.snapshot(), remains([gone.snapshot()])])))
         found = samples(alive.render([alive.snapshot(), kept], {}, "")[0])
         model = (("model", "churn"), ("version", "1"))
@@ -181,25 +180,27 @@ class TestText:
 
     def test_metrics_can_be_off(self) -> None:
         made = create(Settings(metrics=False))
-        made.request_finished(exchange())
+        for _ in range(3):
+            assert made.finished(exchange()).startswith(b"Server-Timing: ")
         assert made.snapshot()["metrics"] == {}
 
 
 class TestLabels:
     def test_a_model_that_nobody_loaded_is_no_label(self) -> None:
-        metrics = Metrics()
+        made = ServerTelemetry(Metrics())
         for k in range(100):
-            metrics.request_finished(exchange(404, model=f"guess{k}", version="", rows=0, code="E011"))
-            metrics.model_failed(f"rubbish{k}", "E001")
-        assert len(metrics.snapshot()["inferir_request_errors"]) == 1
-        assert len(metrics.snapshot()["inferir_model_loads"]) == 1
+            made.finished(exchange(404, model=f"guess{k}", version="", rows=0, code="E011"))
+            made.model_failed(f"rubbish{k}", "E001")
+        lines = made.snapshot()["metrics"]
+        assert lines["inferir_request_errors"] == [(["other", "other", "E011"], [100.0])]
+        assert len(lines["inferir_model_loads"]) == 1
 
     def test_versions_are_bounded(self) -> None:
-        metrics = Metrics()
+        made = ServerTelemetry(Metrics())
         for k in range(MODEL_LIMIT + 50):
-            metrics.model_loaded("churn", str(k), {}, 1)
-            metrics.request_finished(exchange(version=str(k)))
-        lines = metrics.snapshot()["model_predictions"]
+            made.model_loaded("churn", str(k), {}, 1)
+            made.finished(exchange(version=str(k)))
+        lines = made.snapshot()["metrics"]["model_predictions"]
         assert len(lines) == MODEL_LIMIT + 1
         assert {tuple(labels): values for labels, values in lines}["other", "other"] == [50.0]
 

@@ -119,9 +119,11 @@ def test_otlp_arrives() -> None:
         thread.start()
         made = create(Settings(otlp_endpoint=f"http://127.0.0.1:{collector.server_port}", metrics=False))
         answered = exchange(headers={"traceparent": TRACEPARENT})
-        made.request_started(answered)
-        assert b"traceparent: 00-" + TRACE_ID.encode() in made.headers(answered)
-        made.request_finished(answered)
+        (tell_started,) = made.started
+        tell_started(answered)
+        lines = made.finished(answered)
+        assert lines.startswith(b"Server-Timing: ")
+        assert b"traceparent: 00-" + TRACE_ID.encode() in lines
         asyncio.run(made.close())
         collector.shutdown()
         thread.join()

@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from inferir.errors import ModelLoadError
+from inferir.errors import ModelLoadError, UnknownModelError
 from inferir.formats import apr
-from inferir.server.errors import NotReadyError
+from inferir.server.errors import ConflictError, NotReadyError
 from inferir.server.models.registry import ModelVersion, Registry
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys
@@ -58,13 +59,28 @@ class Registrar(Member):
             self.registry.add(made, replaces=self.by_source.get(made.source))
             self.by_source[made.source] = made
         elif name == "unload":
-            self.registry.remove(arguments["name"], arguments["version"])
+            self.registry.remove(**arguments)
+        elif name == "restore":
+            self.registry.restore(**arguments)
+        elif name == "failed":
+            self.registry.fail(**arguments)
+        elif name == "forgotten":
+            self.registry.failures.pop(arguments["source"], None)
         elif name == "alias":
             self.registry.alias(arguments["alias"], arguments["reference"])
         return None
 
     def who_answers(self, *references: str | None) -> list[str]:
         return [self.registry.resolve(reference).reference for reference in references]
+
+
+class Evictor(Registrar):
+    """One that also says what could go, and refuses what is no model."""
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        if name == "least_used":
+            return [[version.name, version.version] for version in self.registry.by_use()]
+        return await super().call(name, **arguments)
 
 
 def copies() -> int:
@@ -102,7 +118,7 @@ def test_a_change_that_is_not_made_leaves_nothing(
         assert all("commit" not in member.calls for member in members)
         late = Member()
         await fleet.join(late)
-        assert late.calls == []
+        assert late.calls == ["restore"]
 
     asyncio.run(main())
 
@@ -120,7 +136,7 @@ def test_a_worker_that_comes_later_is_given_what_is_loaded(tmp_path: Path) -> No
         assert copies() == before + 1
         late = Member()
         await fleet.join(late)
-        assert late.calls == ["prepare", "commit"]
+        assert late.calls == ["prepare", "commit", "restore"]
         await fleet.unload("m")
         assert copies() == before
 
@@ -146,6 +162,69 @@ def test_a_worker_that_comes_later_answers_with_the_models_that_the_others_answe
     asyncio.run(main())
 
 
+def test_a_worker_that_comes_later_knows_what_is_not_loaded(tmp_path: Path) -> None:
+    async def main() -> None:
+        paths = [linear_model(tmp_path / f"{name}.apr", name=name, pad_bytes=40_000) for name in "abcd"]
+        fleet, first, late = Fleet(3 * os.path.getsize(paths[0]) + 1000), Evictor(), Registrar()
+        await fleet.join(first)
+        for path in paths:
+            await fleet.load(path)
+        await fleet.unload("c")
+        (tmp_path / "b.apr").write_bytes(b"rubbish")
+        (tmp_path / "d.apr").write_bytes(b"rubbish")
+        for path in paths[1::2]:
+            with pytest.raises(ModelLoadError):
+                await fleet.load(path)
+        await fleet.forget(paths[1])
+        await fleet.join(late)
+        assert late.registry.away == {paths[0]: "evicted", paths[1]: "unloaded", paths[2]: "unloaded"}
+        assert late.registry.notes() == first.registry.notes()
+        (failure,) = late.registry.failures.values()
+        assert (failure.name, failure.version, failure.source, failure.code) == ("d", "1", paths[3], "E001")
+        with pytest.raises(UnknownModelError, match="unknown model 'a'"):
+            late.who_answers(None)  # the first, and not whichever is left
+
+    asyncio.run(main())
+
+
+def test_what_an_alias_points_to_is_unloaded_by_no_worker(tmp_path: Path) -> None:
+    async def main() -> None:
+        fleet, members = Fleet(0), [Registrar(), Registrar()]
+        for member in members:
+            await fleet.join(member)
+        await fleet.load(linear_model(tmp_path / "m.apr", name="m", version="1"))
+        await fleet.alias("champion", "m@1")
+        with pytest.raises(ConflictError, match="champion"):
+            await fleet.unload("m")
+        fleet.check("champion")
+        assert [member.who_answers("champion") for member in members] == [["m@1"]] * 2
+
+    asyncio.run(main())
+
+
+def test_workers_are_told_of_a_file_whose_name_is_not_text(tmp_path: Path) -> None:
+    """What they are told goes over a link, which has text only."""
+    with open(os.fsencode(tmp_path) + b"/\xff.apr", "wb") as file:
+        file.write(b"rubbish")
+
+    class Strict(Member):
+        async def call(self, name: str, /, **arguments: Any) -> Any:
+            msgspec.json.encode(arguments)
+            return await super().call(name, **arguments)
+
+    async def main() -> None:
+        fleet, member = Fleet(0), Strict()
+        await fleet.join(member)
+        watcher = Watcher([str(tmp_path)], fleet.load, fleet.forget)
+        await watcher.first()
+        assert member.calls[-1] == "failed"
+        os.unlink(os.fsencode(tmp_path) + b"/\xff.apr")
+        await watcher.refresh(at_once=True)
+        assert member.calls[-1] == "forgotten"
+
+    asyncio.run(main())
+
+
 def test_a_file_that_nobody_could_load_is_tried_again(tmp_path: Path) -> None:
     path = linear_model(tmp_path / "m.apr")
 
@@ -155,10 +234,10 @@ def test_a_file_that_nobody_could_load_is_tried_again(tmp_path: Path) -> None:
         await watcher.refresh(at_once=True)
         member = Member()
         await fleet.join(member)
-        assert member.calls == []
+        assert member.calls == ["restore"]
         await watcher.refresh(at_once=True)
         await watcher.refresh(at_once=True)
-        assert member.calls == ["prepare", "commit"]
+        assert member.calls == ["restore", "prepare", "commit"]
 
     asyncio.run(main())
 

@@ -164,6 +164,41 @@ def test_a_dead_worker_is_replaced_and_knows_everything(served: Process, folder:
     assert min(answered_by_new) > _born_s(new) - 0.02, "nobody waited for the new one: the other one answered"
 
 
+def test_a_new_worker_knows_what_is_not_loaded(served: Process, folder: Path) -> None:
+    """Whichever worker is asked, the answer is the same."""
+    linear_model(folder / "away.apr", name="away")
+    wait_until(lambda: call(served, "/predict", b'{"model_id": "away", "features": [0, 0]}')[0] == 200)
+    assert call(served, "/v2/repository/models/away/unload", b"{}")[0] == 200
+    (folder / "rubbish.apr").write_bytes(b"rubbish")
+    wait_until(lambda: "rubbish.apr" in str(call(served, "/models")[1]))
+    wait_until(lambda: _all_listen(served))
+    old = set(served.workers())
+    os.kill(min(old), signal.SIGKILL)
+    wait_until(lambda: len(set(served.workers()) - old) == 1 and _all_listen(served))
+    paths = {
+        "/predict": b'{"model_id": "away", "features": [0, 0]}',
+        "/v2/repository/index": b"{}",
+        "/models": None,
+    }
+    for path, body in paths.items():
+        answers = [call(served, path, body) for _ in range(20)]
+        said = {(status, _without_times(answer)) for status, answer in answers}
+        assert len(said) == 1, said
+    assert "not loaded" in call(served, "/predict", paths["/predict"])[1]["message"]
+    assert {"name": "away", "version": "", "state": "UNAVAILABLE", "reason": "unloaded"} in call(
+        served, "/v2/repository/index", b"{}"
+    )[1]
+    assert "rubbish.apr" in str(call(served, "/models")[1])
+
+
+def _without_times(answer: Any) -> str:
+    """What every worker says alike: not when and how fast it loaded, and not the request's id."""
+    own = {"request_id", "loaded_at", "load_seconds", "kernel_seconds", "batching"}
+    if isinstance(answer, dict):
+        return str({key: _without_times(value) for key, value in answer.items() if key not in own})
+    return str([_without_times(each) for each in answer]) if isinstance(answer, list) else str(answer)
+
+
 def _all_listen(served: Process) -> bool:
     """Connections may be reset while a worker comes and goes; how many of those that `ask` makes is counted there."""
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 
 from inferir.rows.baseline import read, record
 from inferir.server.monitoring.drift import psi
+from inferir.server.request.auth import Keys
+from inferir.server.settings import Settings
+from inferir.server.workers.worker import _Worker
 from tests.server.monitoring.test_monitor import REFERENCE, with_baseline
 from tests.server.serving import Process, linear_spec, process
 from tests.server.workers.test_supervisor import call, counted, wait_until
@@ -26,6 +31,32 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     options = ("--workers", 2, "--backend", "reference", "--remember", 1000, "--truth-window", 50)
     with process(folder / "log", path, *options, "--drift-rows-per-s", 10_000) as started:
         yield started
+
+
+def test_sockets_never_block_who_else_listens_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocking is a property of what all processes share of a socket: a worker that starts must not touch it while
+    another, its deputy, takes connections.
+    """
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as ours:
+            ours.setblocking(False)
+            came = socket.socket(ours.family, ours.type, ours.proto, fileno=os.dup(ours.fileno()))  # as multiprocessing
+            worker = _Worker(Settings(backend="reference"), Keys({}), 0, [came])
+            blocking = []
+
+            async def listen(sockets: list[socket.socket], *_: Any, **__: Any) -> None:
+                blocking.append(os.get_blocking(ours.fileno()))
+                for each in sockets:
+                    each.close()
+
+            monkeypatch.setattr(worker._app, "listen", listen)
+            await worker._listen(0)
+            assert blocking == [False]
+            came.close()
+            await worker._app.stop()
+
+    asyncio.run(main())
 
 
 #: Rows that were predicted, in the order in which they were sent.

@@ -88,7 +88,7 @@ def index(parts: Parts, ready_only: bool) -> list[RepositoryModel]:
             if failure is not None:
                 models.append(RepositoryModel(name, failure.version, "UNAVAILABLE", failure.message))
             elif source not in loaded:
-                models.append(RepositoryModel(name, "", "UNAVAILABLE", "unloaded"))
+                models.append(RepositoryModel(name, "", "UNAVAILABLE", parts.registry.away.get(source, "unloaded")))
     return models
 
 
