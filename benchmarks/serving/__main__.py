@@ -7,7 +7,8 @@
     swap            2,000 requests a second while a model of 50 MB is replaced every 3 s, and without
     overload        1,000 connections that never wait
     shed            ten times the requests a second that a slow model can answer
-    telemetry       what metrics, JSON logs and Server-Timing cost
+    telemetry       what metrics, JSON logs of changes and Server-Timing cost
+    logged          the same with a line of the log for every request
 
 The environment comes first. Timings on a machine that others use are too high, never too low; `nice -n -15` before the
 command, as root, takes most of that away.

@@ -44,6 +44,7 @@ from inferir.server.request.auth import Keys
 from inferir.server.request.gate import Gate
 from inferir.server.request.http_server import HttpServer
 from inferir.server.request.listener import Listener
+from inferir.server.request.rates import RateLimit
 from inferir.server.request.routes import Route, Router
 from inferir.server.settings import Settings, default_concurrency, default_receiving_bytes
 from inferir.server.slices import ask_for_short_slices
@@ -97,12 +98,14 @@ class App:
         self.plane = self._data_plane()
         self.library = Library(settings, self.registry, self.telemetry, self._batcher, self.monitor.watch)
         self.admission = Admission(_limit(settings), settings.max_queue)
+        rate_limit = RateLimit(settings.rate_limit, settings.rate_burst) if settings.rate_limit else None
         self.parts = Parts(
             settings=settings,
             registry=self.registry,
             plane=self.plane,
             admin=make_admin(self.library) if make_admin else self.library,
             admission=self.admission,
+            rate_limit=rate_limit,
             telemetry=self.telemetry,
             ready=lambda: self.loaded and bool(self.registry.known) and not self.admission.draining,
             snapshots=snapshots or self._own_snapshot,
@@ -112,7 +115,14 @@ class App:
         )
         self.plane.known = self.parts.admin.sources
         self.router = Router(api_routes(self.parts))
-        self.gate = Gate(self.router, keys, self.admission, self.telemetry, timeout_s=settings.timeout_s)
+        self.gate = Gate(
+            self.router,
+            keys,
+            self.admission,
+            self.telemetry,
+            timeout_s=settings.timeout_s,
+            rate_limit=rate_limit,
+        )
         self._keys = keys
         self._grpc: GrpcServer | None = None
         self._runner: web.ServerRunner | None = None

@@ -10,6 +10,7 @@ RequestError                 400  BAD_REQUEST           not HTTP, or not as HTTP
 ├── ConflictError            409  CONFLICT              not while things are as they are
 ├── TooLargeError            413  TOO_LARGE             a body or a batch over its limit
 ├── UnsupportedMediaError    415  UNSUPPORTED_MEDIA     a content type or encoding that is not read
+├── RateLimitError           429  RATE_LIMITED          more often than `rate_limit` lets one ask
 ├── NotReadyError            503  NOT_READY             not yet, or not any more
 ├── OverloadError            503  SERVICE_OVERLOADED    shed; the body is the one of the seed
 └── DeadlineError            504  DEADLINE_EXCEEDED     nobody waits for the answer any more
@@ -32,6 +33,7 @@ __all__ = [
     "NotReadyError",
     "NotRememberedError",
     "OverloadError",
+    "RateLimitError",
     "RequestError",
     "TooLargeError",
     "UnauthenticatedError",
@@ -101,6 +103,12 @@ class TooLargeError(RequestError):
 
 class UnsupportedMediaError(RequestError):
     status, code = 415, "UNSUPPORTED_MEDIA"
+
+
+class RateLimitError(RequestError):
+    """Refused for how often its client asks, not for how much the server has to do. `reason`: of admission.REASONS."""
+
+    status, code, reason = 429, "RATE_LIMITED", "rate_limit"
 
 
 class NotReadyError(RequestError):

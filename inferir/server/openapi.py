@@ -47,7 +47,7 @@ class Operation:
 TAGS = ("Predictions", "Models", "Open Inference Protocol", "SageMaker and MLflow", "About the server")
 _PREDICT, _REPOSITORY, _OIP, _CONTAINER, _ABOUT = TAGS
 
-_INFER_FAILURES = (400, 404, 408, 413, 415, 503, 504)
+_INFER_FAILURES = (400, 404, 408, 413, 415, 429, 503, 504)
 
 #: Method and path -> what for. Of the Open Inference Protocol the versioned paths are not repeated: see `document`.
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -140,6 +140,7 @@ _SAYS = {
     409: "Not while things are as they are.",
     413: "The body or the batch is over its limit.",
     415: "A content type or encoding that is not read here.",
+    429: "Asked too often. Retry-After says when to come back.",
     503: "Shed, or not ready. Retry-After says when to come back.",
     504: "The deadline passed.",
 }

@@ -12,6 +12,7 @@ from inferir.server.monitoring.monitor import Monitor
 from inferir.server.monitoring.truths import Remembered
 from inferir.server.observer import Telemetry
 from inferir.server.request.admission import Admission
+from inferir.server.request.rates import RateLimit
 from inferir.server.settings import Settings
 
 __all__ = ["Admin", "Parts"]
@@ -51,6 +52,7 @@ class Parts:
     plane: DataPlane
     admin: Admin
     admission: Admission
+    rate_limit: RateLimit | None
     telemetry: Telemetry
     ready: Callable[[], bool]
     snapshots: Callable[[], Awaitable[list[dict[str, Any]]]]

@@ -99,6 +99,14 @@ class Settings:
     )
     max_queue: int = _setting(256, "Requests that wait for their turn in each worker; one more is answered 503.", low=0)
     adaptive: bool = _setting(False, "Move the concurrency limit with the latency, between 1 and --max-concurrency.")
+    rate_limit: float = _setting(
+        0.0,
+        "Requests for predictions a second of each API key, of all clients where there are no keys, in each worker; "
+        "more is answered 429. 0: no limit.",
+        low=0,
+        high=1e9,
+    )
+    rate_burst: int = _setting(0, "So many of them may come at once; 0: as many as in a second.", low=0)
     max_connections: int = _setting(10_000, "Open connections per worker; more are closed at once.", low=1)
     max_body_bytes: int = _setting(16 * 2**20, "Largest body of a request.", low=1)
     max_receiving_bytes: int = _setting(
@@ -151,6 +159,8 @@ class Settings:
                 raise InvalidInputError(f"{each.name}: expected at least {meta['low']}, got {value!r}")
             if meta["low"] is not None and value > meta["high"]:
                 raise InvalidInputError(f"{each.name}: expected at most {meta['high']}, got {value!r}")
+        if 0 < self.rate_limit < 0.001:
+            raise InvalidInputError(f"rate_limit: expected 0 or at least 0.001, got {self.rate_limit!r}")
         for alias in self.aliases:
             if not all(alias.partition("=")):
                 raise InvalidInputError(f"aliases: expected NAME=MODEL or NAME=MODEL@VERSION, got {alias!r}")

@@ -8,10 +8,11 @@ import gc
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,28 @@ async def serving(*models: str, keys: Keys | None = None, **settings: Any) -> As
         sys.setswitchinterval(interval_s)
         gc.set_threshold(*threshold)
         gc.unfreeze()
+
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+@asynccontextmanager
+async def connecting(url: str, context: ssl.SSLContext | None = None) -> AsyncIterator[Connect]:
+    """Opens connections to the server at `url`; they end with the block."""
+    writers = []
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]), ssl=context)
+        writers.append(writer)
+        return reader, writer
+
+    try:
+        yield connect
+    finally:
+        for writer in writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 # -- in a process of its own
@@ -151,6 +174,13 @@ async def eventually(condition: Any) -> None:
             return
         assert time.monotonic() < end_s, f"not within {PATIENCE_S} s: {condition}"
         await asyncio.sleep(0.05)
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, Sequence[str], bytes]:
+    """The next answer of a connection that stays open; as `read_raw`."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
+    length = int(re.findall(rb"Content-Length: (\d+)", head)[0])
+    return read_raw(head + await asyncio.wait_for(reader.readexactly(length), PATIENCE_S))
 
 
 def read_raw(answer: bytes) -> tuple[int, Sequence[str], bytes]:

@@ -6,8 +6,8 @@
     ask = rows_function(address, table_address, np.ndarray)
     ask(rows, answer)    # C-contiguous arrays: as Library.bind_rows. -2: no arrays, or not of as many rows
 
-    note = record_function(address, line, places, n_numbers, n_texts, count_address, records_address, capacity)
-    note(seconds, ...)   # bytes: `line` with these milliseconds in it, and a record appended: as Library.bind_record
+    note = record_function(address, form)
+    note(seconds, ...)   # bytes: the line with these milliseconds in it, and a record appended: as Library.bind_record
 
 The library's `inferir_call`, `inferir_call_rows` and `inferir_call_record` are their C code (`abi_cpython.py`). CPython
 hands it the object that the function was made with; here that is a bytes object, behind whose head lie numbers. The
@@ -22,11 +22,11 @@ from __future__ import annotations
 import _ctypes
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 __all__ = [
     "ARRAY_DATA", "ARRAY_LENGTHS", "ARRAY_RANK", "HEAD_NBYTES", "LENGTH", "LONGEST_LINE", "TEXT_NBYTES", "TYPE",
-    "record_function", "row_function", "rows_function",
+    "RecordForm", "record_function", "row_function", "rows_function",
 ]  # fmt: skip
 
 #: Of a bytes object: references, type, length, hash. A build of CPython with other heads (without the lock, say, or for
@@ -64,6 +64,26 @@ def _address(memory: bytes) -> int:
     return id(memory) + HEAD_NBYTES
 
 
+class RecordForm(NamedTuple):
+    """What records have in them and where they are; see Library.bind_record.
+
+    line             of which a call prints a copy with numbers in it.
+    places           where it has "0.000", for each number of a call's list; None for one that is not shown.
+    n_numbers        that a record has beside those, doubles like them.
+    n_texts          behind the numbers, TEXT_NBYTES each.
+    count_address    where the number of records is, an int64.
+    records_address  where they are, one behind the other, with room for one more than `capacity`.
+    """
+
+    line: bytes
+    places: Sequence[int | None]
+    n_numbers: int
+    n_texts: int
+    count_address: int
+    records_address: int
+    capacity: int
+
+
 _NAME = b"ask"
 _ROW = b"ask(row, /)\n--\n\nRun the steps for a row's bytes: -1, or the number of the step that stopped."
 _ROWS = b"ask(rows, answer, /)\n--\n\nRun the steps over an array into another: -1, or where and at which they stopped."
@@ -89,32 +109,22 @@ def rows_function(call_address: int, table_address: int, array: type[Any]) -> Ca
     return _function(call_address, _METH_FASTCALL, _ROWS, _numbers(table_address, id(array)), *symbols)
 
 
-def record_function(
-    call_address: int,
-    line: bytes,
-    places: Sequence[int | None],
-    n_numbers: int,
-    n_texts: int,
-    count_address: int,
-    records_address: int,
-    capacity: int,
-) -> Callable[..., bytes] | None:
+def record_function(call_address: int, form: RecordForm) -> Callable[..., bytes] | None:
     """A function over `inferir_call_record` at `call_address`, or None where this Python is not as expected.
-
-    places  where the line has "0.000" for each number of the list; None for one that is not shown.
 
     Raises ValueError where a place has no such number, or the line is longer than compiled code has room for.
     """
+    line, places = form.line, form.places
     if len(line) + len("0.000") > LONGEST_LINE:
         raise ValueError(f"expected a line of at most {LONGEST_LINE - len('0.000')} bytes, got {len(line)}")
     for place in places:
         if place is not None and (place < 0 or line[place : place + len("0.000")] != b"0.000"):
             raise ValueError(f"expected 0.000 at place {place} of {line!r}")
-    record_nbytes = 8 * (len(places) + n_numbers) + TEXT_NBYTES * n_texts
+    record_nbytes = 8 * (len(places) + form.n_numbers) + TEXT_NBYTES * form.n_texts
     written = (len(line) if place is None else place for place in places)  # what is behind the line is not returned
     own = _numbers(
-        *(len(places), n_numbers, n_texts, count_address, records_address, capacity, record_nbytes, len(line)),
-        *written,
+        *(len(places), form.n_numbers, form.n_texts, form.count_address, form.records_address, form.capacity),
+        *(record_nbytes, len(line), *written),
     )
     symbols = (
         *("PyBytes_FromStringAndSize", "PyList_GetItem", "PyFloat_AsDouble", "PyUnicode_AsUTF8AndSize"),

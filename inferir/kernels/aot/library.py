@@ -30,8 +30,10 @@ from inferir.errors import BackendError
 
 TYPE_CHECKING = False  # typing would be the dearest import of this file
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
+
+    from inferir.kernels.aot.builtin import RecordForm
 
 __all__ = ["ABI_VERSION", "FOLDER", "LEVELS", "Library", "cpu_flags", "levels", "load"]
 
@@ -175,22 +177,12 @@ class Library:
 
         return ask
 
-    def bind_record(
-        self,
-        line: bytes,
-        places: Sequence[int | None],
-        n_numbers: int,
-        n_texts: int,
-        count_address: int,
-        records_address: int,
-        capacity: int,
-    ) -> Callable[..., bytes] | None:
+    def bind_record(self, form: RecordForm) -> Callable[..., bytes] | None:
         """A call that appends records, and prints; None where Python is not as expected.
 
-        It takes a list with a number for each of `places`, then `n_numbers` more, then `n_texts` strings, and writes
-        them to the next record, whose number is at `count_address`: doubles, then the texts in UTF-8, each cut or
-        filled with zeros to TEXT_NBYTES (`builtin.py`). At `records_address` there is room for `capacity` records, and
-        for one more, which is overwritten once all are full.
+        It takes a list with a number for each of `form.places`, then `n_numbers` more, then `n_texts` strings, and
+        writes them to the next record: doubles, then the texts in UTF-8, each cut or filled with zeros to TEXT_NBYTES
+        (`builtin.py`). Once there are `capacity` records, the one behind them is overwritten.
 
         It returns `line`, in which "0.000" at each place is 1000 times that number of the list, to the nearest
         thousandth, as `round` does. No bytes: a number is not from 0 to 9.999, or the last record is full now. The
@@ -201,8 +193,7 @@ class Library:
         """
         from inferir.kernels.aot.builtin import record_function
 
-        call = _ctypes.dlsym(self._handle, "inferir_call_record")
-        return record_function(call, line, places, n_numbers, n_texts, count_address, records_address, capacity)
+        return record_function(_ctypes.dlsym(self._handle, "inferir_call_record"), form)
 
     def __repr__(self) -> str:
         return f"Library({self.path!r})"

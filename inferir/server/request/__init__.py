@@ -7,7 +7,7 @@ exchange.py     one request, and what became of it
 gate.py         everything that every request passes: the files below, in this order
 routes.py       which handler
 auth.py         who asks
-deadlines.py    until when
+deadlines.py    until when; rates.py: how often
 admission.py    whether there is a place, now or later; adaptive.py: how many places there are
 replies.py      the answer as bytes; refusals.py: what is said of what is not HTTP
 """

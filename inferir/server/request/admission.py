@@ -19,6 +19,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
+from inferir.server.errors import RateLimitError
+
 __all__ = [
     "DEADLINE_INFEASIBLE",
     "EXPIRED",
@@ -37,7 +39,7 @@ EXPIRED = "expired"
 RECEIVING_LIMIT = "receiving_limit"
 
 #: Why a request was refused: the values of a metric's label.
-REASONS = (QUEUE_FULL, CONCURRENCY_LIMIT, DEADLINE_INFEASIBLE, EXPIRED, RECEIVING_LIMIT)
+REASONS = (QUEUE_FULL, CONCURRENCY_LIMIT, DEADLINE_INFEASIBLE, EXPIRED, RECEIVING_LIMIT, RateLimitError.reason)
 
 
 #: The time between two is looked at after so many, or so many seconds: those of a batch are done at the same time.

@@ -3,7 +3,7 @@
     1. its route                         404, 405
     2. who asks                          401, 403
        now its body is received, if it has not come yet; who is refused is not waited for
-    3. until when                        400 for a deadline that is none
+    3. until when                        400 for a deadline that is none; 429 where its client asks too often
     4. its turn                          503 where there is none in time
     5. its handler                       whatever that raises
     6. the answer, for observers and for the client
@@ -25,12 +25,13 @@ from typing import Any
 from aiohttp.hdrs import CONTENT_ENCODING
 from multidict import istr
 
-from inferir.server.errors import DeadlineError, OverloadError, RequestError
+from inferir.server.errors import DeadlineError, OverloadError, RateLimitError, RequestError
 from inferir.server.observer import Telemetry
 from inferir.server.request.admission import EXPIRED, Admission
 from inferir.server.request.auth import Keys
 from inferir.server.request.deadlines import deadline_of
 from inferir.server.request.exchange import QUEUE, Exchange
+from inferir.server.request.rates import RateLimit
 from inferir.server.request.refusals import check_encoding
 from inferir.server.request.replies import OVERLOADED, Reply, error_reply
 from inferir.server.request.routes import UNMATCHED, Router
@@ -49,12 +50,20 @@ _REQUEST_ID = istr("X-Request-Id")
 class Gate:
     """Lets requests through to the handlers, one exchange each.
 
+    rate_limit  how often each key may ask for predictions; all together where there are none. None: any number.
     admission   says, too, whether the server is about to stop: then connections are closed after their answer.
     telemetry   is told of every request, and has header lines for its answer.
     """
 
     def __init__(
-        self, router: Router, keys: Keys, admission: Admission, telemetry: Telemetry, *, timeout_s: float
+        self,
+        router: Router,
+        keys: Keys,
+        admission: Admission,
+        telemetry: Telemetry,
+        *,
+        timeout_s: float,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self._router = router
         self._keys = keys
@@ -62,6 +71,7 @@ class Gate:
         self.telemetry = telemetry
         self._tell_started = telemetry.started
         self._timeout_s = timeout_s
+        self._rate_limit = rate_limit
         self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(4).hex()), itertools.count())
 
     def begin(self, method: str, path: str, headers: Mapping[str, Any], request: Any = None) -> Exchange:
@@ -94,6 +104,9 @@ class Gate:
                 raise exchange.problem
             exchange.deadline_s = deadline_of(exchange.headers, exchange.started_s, self._timeout_s)
             if route.admitted:
+                if self._rate_limit is not None:
+                    assert exchange.principal is not None
+                    self._rate_limit.check(exchange.principal.name, exchange.started_s)
                 left_s = exchange.deadline_s - exchange.started_s
                 if not self.admission.try_enter(left_s):
                     if reason := self.admission.refuse(left_s):
@@ -156,7 +169,7 @@ class Gate:
         exchange.admitted_s = monotonic()
 
     def _failed(self, exchange: Exchange, error: Exception) -> Reply:
-        if isinstance(error, (DeadlineError, OverloadError)):
+        if isinstance(error, (DeadlineError, OverloadError, RateLimitError)):
             exchange.shed = error.reason
         if isinstance(error, OverloadError):
             exchange.code = error.code

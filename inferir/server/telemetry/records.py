@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from inferir.errors import BackendError
 from inferir.kernels.aot import native
-from inferir.kernels.aot.builtin import TEXT_NBYTES
+from inferir.kernels.aot.builtin import TEXT_NBYTES, RecordForm
 from inferir.server.request.auth import ANYBODY, Principal
 from inferir.server.request.exchange import QUEUE, STAGES
 from inferir.server.telemetry.server_timing import header_line
@@ -162,8 +162,9 @@ class Records:
         places = [line.index(name) + len(name) if name in line else None for name in names]
         n_texts = self._memory["texts"].shape[1]
         where = self._count.ctypes.data, self._memory.ctypes.data, capacity
+        form = RecordForm(line, places, _N_NUMBERS - len(STAGES), n_texts, *where)
         try:
-            return native().bind_record(line, places, _N_NUMBERS - len(STAGES), n_texts, *where) or self._note
+            return native().bind_record(form) or self._note
         except BackendError:
             return self._note
 

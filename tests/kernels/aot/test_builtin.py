@@ -31,7 +31,7 @@ class Book:
         self.memory["text"] = b"x" * TEXT
         self.count = np.zeros(1, np.int64)
         where = self.count.ctypes.data, self.memory.ctypes.data, capacity
-        self.note: Any = library.load(level).bind_record(line, places, 2, 1, *where)
+        self.note: Any = library.load(level).bind_record(builtin.RecordForm(line, places, 2, 1, *where))
 
     def take(self) -> list[tuple[list[float], bytes]]:
         n, self.count[0] = self.count[0], 0

@@ -17,6 +17,13 @@ def version(name: str, number: str, source: str = "", n_bytes: int = 0) -> Model
     return ModelVersion(name, number, nothing, nothing, source=source or f"{name}{number}.apr", n_bytes=n_bytes)
 
 
+def having(*references: str) -> Registry:
+    registry = Registry()
+    for name, number in (reference.split("@") for reference in references):
+        registry.add(version(name, number))
+    return registry
+
+
 def test_the_first_model_answers_where_none_is_named() -> None:
     registry = Registry()
     with pytest.raises(UnknownModelError, match="no model is loaded"):
@@ -119,8 +126,7 @@ def test_the_highest_version_answers_when_the_default_goes() -> None:
 
 
 def test_aliases_point_to_what_is_loaded() -> None:
-    registry = Registry()
-    registry.add(version("m", "1"))
+    registry = having("m@1")
     with pytest.raises(UnknownModelError):
         registry.alias("champion", "m@2")
     with pytest.raises(ConflictError, match="expected an alias that is not a model's name, got 'm'"):
@@ -142,9 +148,7 @@ def test_aliases_point_to_what_is_loaded() -> None:
 
 
 def test_a_name_is_not_unloaded_while_an_alias_points_to_a_version_of_it() -> None:
-    registry = Registry()
-    registry.add(version("m", "1"))
-    registry.add(version("m", "2"))
+    registry = having("m@1", "m@2")
     registry.alias("champion", "m@1")
     registry.alias("latest", "m")
     with pytest.raises(ConflictError, match=r"also \['champion', 'latest'\]"):
@@ -161,9 +165,7 @@ def test_a_name_is_not_unloaded_while_an_alias_points_to_a_version_of_it() -> No
 
 
 def test_an_alias_of_a_name_follows_its_default() -> None:
-    registry = Registry()
-    registry.add(version("m", "1"))
-    registry.add(version("m", "2"))
+    registry = having("m@1", "m@2")
     registry.alias("latest", "m")
     registry.set_default("m", "2")
     assert registry.resolve("latest").version == "2"

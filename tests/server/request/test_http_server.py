@@ -17,7 +17,7 @@ import pytest
 from inferir.server.request.auth import parse_keys
 from inferir.server.request.exchange import DESERIALIZE
 from tests.patience import PATIENCE_S
-from tests.server.serving import eventually, linear_model, read_raw, serving
+from tests.server.serving import Connect, connecting, eventually, linear_model, read_raw, serving
 
 KEYS = parse_keys(["one infer alice", "two read bob"], "keys")
 
@@ -29,25 +29,11 @@ def short_lingering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("inferir.server.request.connection._LINGERING_S", 0.05)
 
 
-Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-
-
 def _run(test: Callable[[Any, Connect], Awaitable[None]], tmp_path: Path, **chosen: Any) -> None:
     async def main() -> None:
-        writers = []
         patient = {"body_timeout_s": 10 * PATIENCE_S, **chosen}
-        async with serving(linear_model(tmp_path / "linear.apr"), **patient) as (app, url):
-
-            async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-                reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-                writers.append(writer)
-                return reader, writer
-
-            try:
-                await test(app, connect)
-            finally:
-                for writer in writers:
-                    writer.close()
+        async with serving(linear_model(tmp_path / "linear.apr"), **patient) as (app, url), connecting(url) as connect:
+            await test(app, connect)
 
     asyncio.run(main())
 

@@ -5,7 +5,6 @@ in it and wherever it is cut; and what is slow, lies, or goes away is treated as
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import re
@@ -26,7 +25,7 @@ from inferir.server.request.http_server import HttpServer
 from inferir.server.request.receiver import Incoming
 from tests.patience import PATIENCE_S
 from tests.server.request.wire import EchoGate, Transport
-from tests.server.serving import eventually, linear_model, read_raw, serving
+from tests.server.serving import connecting, eventually, linear_model, read_answer, serving
 from tests.server.test_run import certificate
 
 LIMIT = 60_000
@@ -315,33 +314,14 @@ def _infer(n: int) -> tuple[bytes, bytes]:
     return head + asked + rows.tobytes(), (rows @ [2.0, 1.0]).tobytes()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(re.findall(rb"Content-Length: (\d+)", head)[0])
-    status, _, body = read_raw(head + await reader.readexactly(length))
-    return status, body
-
-
 def _run(test: Callable[..., Awaitable[None]], tmp_path: Path, loop: str = "asyncio", **chosen: Any) -> None:
     async def main() -> None:
-        context, writers = None, []
+        context = None
         if "tls_certificate" in chosen:
             context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-        async with serving(linear_model(tmp_path / "linear.apr"), **chosen) as (app, url):
-            port = int(url.rpartition(":")[2])
-
-            async def connect() -> Any:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-                writers.append(writer)
-                return reader, writer
-
-            try:
-                await test(app, connect)
-            finally:
-                for writer in writers:
-                    writer.close()
-                    with contextlib.suppress(ConnectionError):
-                        await writer.wait_closed()
+        model = linear_model(tmp_path / "linear.apr")
+        async with serving(model, **chosen) as (app, url), connecting(url, context) as connect:
+            await test(app, connect)
 
     if loop == "uvloop":
         pytest.importorskip("uvloop").run(main())
@@ -363,7 +343,7 @@ def test_answers_are_those_of_the_model(tmp_path: Path, loop: str, tls: bool) ->
         for n in (1000, 1000, 1000, 3, 5000, 1000, 40_000, 1000, 300_000, 1000):
             data, expected = _infer(n)
             writer.write(data)
-            status, body = await _answer(reader)
+            status, _, body = await read_answer(reader)
             if n * 16 > app.settings.max_body_bytes or n > app.settings.max_batch_rows:
                 assert status == 413
                 reader, writer = await connect()
@@ -373,7 +353,7 @@ def test_answers_are_those_of_the_model(tmp_path: Path, loop: str, tls: bool) ->
         for n in (1000, 2000, 1000):  # one behind the other
             writer.write(_infer(n)[0])
         for n in (1000, 2000, 1000):
-            assert (await _answer(reader))[1].endswith(_infer(n)[1][-4:])
+            assert (await read_answer(reader))[2].endswith(_infer(n)[1][-4:])
 
     _run(test, tmp_path, loop, **chosen)
 
@@ -384,16 +364,16 @@ def test_a_slow_body_is_answered_when_it_comes_and_refused_when_it_does_not(tmp_
         reader, writer = await connect()
         for _ in range(2):
             writer.write(data)
-            assert (await _answer(reader))[0] == 200
+            assert (await read_answer(reader))[0] == 200
         writer.write(data[:-4])
         await asyncio.sleep(0.3)
         for k in range(4):
             writer.write(data[-4 + k : len(data) - 3 + k])
             await asyncio.sleep(0.02)
-        status, body = await _answer(reader)
+        status, _, body = await read_answer(reader)
         assert (status, body[-4:]) == (200, expected[-4:]), body
         writer.write(data[:-1])
-        status, body = await _answer(reader)
+        status, _, body = await read_answer(reader)
         assert status == 408
         assert (
             json.loads(body)["message"]
@@ -415,7 +395,7 @@ def test_stopping_while_a_body_comes_in(tmp_path: Path, loop: str) -> None:
         stopping = asyncio.ensure_future(app._drain(asyncio.get_running_loop().time() + PATIENCE_S))
         await asyncio.sleep(0.02)
         writer.write(data[-100:])
-        status, body = await _answer(reader)
+        status, _, body = await read_answer(reader)
         assert (status, body[-8:]) == (200, expected[-8:])
         assert await reader.read() == b"", "closed"
         await stopping

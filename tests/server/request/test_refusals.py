@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from inferir.server.errors import UnsupportedMediaError
 from inferir.server.request.refusals import ENCODINGS, check_encoding, refusal_of
 from tests.patience import PATIENCE_S
-from tests.server.serving import linear_model, read_raw, serving
+from tests.server.serving import connecting, linear_model, read_answer, serving
 
 _POST = b"POST /predict HTTP/1.1\r\nHost: h\r\n"
 _CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -94,19 +94,15 @@ def _said(path: Path, *pieces: bytes) -> tuple[int, Any]:
     """The answer to pieces that come one after the other, from a server that would wait for more than a test does."""
 
     async def main() -> tuple[int, Any]:
-        async with serving(linear_model(path / "m.apr"), body_timeout_s=10 * PATIENCE_S) as (_, url):
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-            try:
-                for place, piece in enumerate(pieces):
-                    if place:
-                        await asyncio.sleep(0.15)  # longer than a body is waited for on the short way
-                    writer.write(piece)
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
-                status, lines, _ = read_raw(head)
-                length = next(int(line.partition(" ")[2]) for line in lines if line.startswith("Content-Length"))
-                return status, json.loads(await reader.readexactly(length))
-            finally:
-                writer.close()
+        server = serving(linear_model(path / "m.apr"), body_timeout_s=10 * PATIENCE_S)
+        async with server as (_, url), connecting(url) as connect:
+            reader, writer = await connect()
+            for place, piece in enumerate(pieces):
+                if place:
+                    await asyncio.sleep(0.15)  # longer than a body is waited for on the short way
+                writer.write(piece)
+            status, _, answer = await read_answer(reader)
+            return status, json.loads(answer)
 
     return asyncio.run(main())
 

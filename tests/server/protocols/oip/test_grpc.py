@@ -142,6 +142,15 @@ def test_a_deadline() -> None:
     talk(test, CANCER, max_concurrency=1)
 
 
+def test_asked_too_often() -> None:
+    async def test(call: Caller, app: Any) -> None:
+        await call("ModelInfer", infer_request(raw=[bytes(120)]))
+        code, details = await refused(call("ModelInfer", infer_request(raw=[bytes(120)])))
+        assert (code, "at most 0.01 requests a second" in details) == ("RESOURCE_EXHAUSTED", True)
+
+    talk(test, CANCER, rate_limit=0.01)
+
+
 def test_an_unknown_call() -> None:
     async def test(call: Caller, app: Any) -> None:
         assert (await refused(call("ModelStreamInfer", b"")))[0] == "UNIMPLEMENTED"

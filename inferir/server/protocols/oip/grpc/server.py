@@ -68,7 +68,14 @@ class GrpcServer:
         self._requests = {name: message(f"{name}Request") for name in METHODS}
         self._responses = {name: message(f"{name}Response") for name in METHODS}
         router = Router(self._routes())
-        self._gate = Gate(router, keys, parts.admission, parts.telemetry, timeout_s=parts.settings.timeout_s)
+        self._gate = Gate(
+            router,
+            keys,
+            parts.admission,
+            parts.telemetry,
+            timeout_s=parts.settings.timeout_s,
+            rate_limit=parts.rate_limit,
+        )
         self._server: grpc.aio.Server | None = None
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
