@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.page.parts import PAGE, between
 from benchmarks.rivals import agreement, measure, process, record, report
 from benchmarks.rivals.cases import CASES, THREAD_CASES
 from benchmarks.rivals.environments import ENVIRONMENTS
@@ -168,18 +169,10 @@ def test_reading_reads_every_row(threads: int) -> None:
     assert call(rows[:0]).max() == -np.inf
 
 
-def test_a_page_keeps_what_is_around_the_marks() -> None:
-    marks = "<!-- x: made by python -m benchmarks.rivals.report -->", "<!-- /x -->"
-    text = report.between(f"before\n{marks[0]}\nold\n{marks[1]}\nafter", "x", "new")
-    assert text == f"before\n{marks[0]}\n\nnew\n\n{marks[1]}\nafter"
-    with pytest.raises(SystemExit):
-        report.between("no marks", "x", "new")
-
-
 def test_the_committed_page_is_made_of_the_committed_figures() -> None:
-    text = report.PAGE.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     for name, made in report.page(record.Record(record.RECORD)).items():
-        assert report.between(text, name, made) == text, "run: python -m benchmarks.rivals.report"
+        assert between(text, name, made, report.REPORT) == text, f"run: python -m {report.REPORT}"
 
 
 def test_a_process_that_dies_says_why() -> None:

@@ -1,39 +1,17 @@
-"""Pictures of the figures, as SVG with words as words: ratios of all cells, and what the machine's limits leave."""
+"""Pictures of the figures: ratios of all cells, and what the machine's limits leave."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 
+from benchmarks.page.drawing import COLORS, INK, STYLE, plt, save
 from benchmarks.rivals.record import Record
 from benchmarks.rivals.report import Cell, cells, groups
 
-mpl.use("svg")
-from matplotlib import pyplot as plt
-
 __all__ = ["draw"]
-
-#: The same figures give the same bytes, which version control likes.
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "inferir",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "#fbfbfd",
-    "axes.facecolor": "#fbfbfd",
-}
-_COLORS = ("#9dc1ef", "#3b6fb6", "#3a8350", "#b27a18")
-
-
-def _save(figure: Any, path: Path) -> Path:
-    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
-    return path
 
 
 def _bars(found: list[Cell], path: Path) -> Path:
@@ -51,18 +29,18 @@ def _bars(found: list[Cell], path: Path) -> Path:
             of = [cell for cell in some if (cell.rows, cell.threads) == (rows, threads)]
             places = [cases.index(cell.case.label) + (i - len(columns) / 2 + 0.5) * height for cell in of]
             label = f"{rows:,} row{'s' * (rows > 1)}{f', {threads} threads' * (threads > 1)}"
-            bars = axis.barh(places, [cell.ratio for cell in of], height, color=_COLORS[i], label=label)
+            bars = axis.barh(places, [cell.ratio for cell in of], height, color=COLORS[i], label=label)
             axis.bar_label(bars, [f"{cell.ratio:.1f} {cell.others_s[0][1]}" for cell in of], padding=2, fontsize=6)
         axis.set_yticks(range(len(cases)), cases)
         axis.invert_yaxis()
         axis.set_xscale("log", base=2)
         axis.set_xlim(0.5, 2 * max(cell.ratio for cell in found))
         axis.set_xticks([2.0**power for power in range(-1, 7)], ["½", "1", "2", "4", "8", "16", "32", "64"])
-        axis.axvline(1, color="#1f2430", linewidth=0.8)
+        axis.axvline(1, color=INK, linewidth=0.8)
         axis.set_title(name, loc="left", fontweight="bold")
         axis.legend(loc="lower right", fontsize=7, frameon=False, ncols=4, bbox_to_anchor=(1.0, 1.0))
     axes[-1, 0].set_xlabel("best peer / ours: so many times as fast as the fastest peer")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _nodes(axis: Any, found: list[Cell], limits: dict[str, float]) -> None:
@@ -70,9 +48,9 @@ def _nodes(axis: Any, found: list[Cell], limits: dict[str, float]) -> None:
     some = [cell for cell in found if cell.case.key in limits["nodes"] and cell.rows == 10_000]
     for i, cell in enumerate(some):
         work = limits["nodes"][cell.case.key] * cell.rows
-        axis.plot([i], [work / cell.ours_s / 1e9], "o", color=_COLORS[1], label="inferir" if i == 0 else None)
-        axis.plot([i], [work / cell.others_s[0][0] / 1e9], "x", color=_COLORS[3], label="best peer" if i == 0 else None)
-    axis.axhline(limits["flops_per_s"] / 1e9, color="#1f2430", linewidth=0.8)
+        axis.plot([i], [work / cell.ours_s / 1e9], "o", color=COLORS[1], label="inferir" if i == 0 else None)
+        axis.plot([i], [work / cell.others_s[0][0] / 1e9], "x", color=COLORS[3], label="best peer" if i == 0 else None)
+    axis.axhline(limits["flops_per_s"] / 1e9, color=INK, linewidth=0.8)
     axis.text(0, limits["flops_per_s"] / 1e9, "a compare and a select of bytes for each", va="bottom", size=7)
     axis.set_yscale("log")
     axis.set_xticks(range(len(some)), [cell.case.key for cell in some], rotation=30, ha="right", fontsize=7)
@@ -85,13 +63,13 @@ def _roofline(axis: Any, found: list[Cell], limits: dict[str, float]) -> None:
     """Operations a second over operations for each byte of rows that is read."""
     intensities = np.logspace(-1, 4, 200)
     roof = np.minimum(limits["flops_per_s"], limits["bytes_per_s"] * intensities)
-    axis.plot(intensities, roof / 1e9, color="#1f2430", linewidth=0.8, label="measured limit")
+    axis.plot(intensities, roof / 1e9, color=INK, linewidth=0.8, label="measured limit")
     some = [cell for cell in found if cell.case.flops and cell.rows == 10_000 and cell.case.dtype is np.float32]
     for i, cell in enumerate(some):
         intensity = cell.case.flops / (cell.case.columns * 4)
         ours, best = (cell.case.flops * cell.rows / seconds / 1e9 for seconds in (cell.ours_s, cell.others_s[0][0]))
-        axis.plot([intensity], [ours], "o", color=_COLORS[1], label="inferir" if i == 0 else None)
-        axis.plot([intensity], [best], "x", color=_COLORS[3], label="best peer" if i == 0 else None)
+        axis.plot([intensity], [ours], "o", color=COLORS[1], label="inferir" if i == 0 else None)
+        axis.plot([intensity], [best], "x", color=COLORS[3], label="best peer" if i == 0 else None)
         axis.text(intensity * 1.15, ours, cell.case.label.split(",")[0], size=7, va="center")
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -104,11 +82,11 @@ def _roofline(axis: Any, found: list[Cell], limits: dict[str, float]) -> None:
 def draw(record: Record, folder: Path) -> list[Path]:
     """The files that were written."""
     found = cells(record)
-    with mpl.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         made = [_bars(found, folder / "rivals.svg")]
         if record.limits:
             figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
             _nodes(left, found, record.limits)
             _roofline(right, found, record.limits)
-            made.append(_save(figure, folder / "roofline.svg"))
+            made.append(save(figure, folder / "roofline.svg"))
     return made

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.page.parts import PICTURES, write
 from benchmarks.rivals.cases import CASES, Case
 from benchmarks.rivals.peers import APART, OURS, PEERS
 from benchmarks.rivals.record import RECORD, Record
 
-__all__ = ["Cell", "between", "cells", "geometric_mean", "groups"]
+__all__ = ["REPORT", "Cell", "cells", "geometric_mean", "groups", "page"]
 
-_ROOT = Path(__file__).resolve().parents[2]
-PAGE = _ROOT / "docs" / "performance.md"
+#: What the marks of its parts say.
+REPORT = "benchmarks.rivals.report"
 
 #: Fewer rows may be in a cache.
 _READ_ROWS = 10_000
@@ -187,27 +188,11 @@ def page(record: Record) -> dict[str, str]:
     return {"rivals": "\n".join(lines), "threads": "\n".join(_threads(record)), "reading": "\n".join(_reading(record))}
 
 
-def between(text: str, name: str, made: str) -> str:
-    """`text` with what stands between the marks of that name replaced."""
-    start, end = f"<!-- {name}: made by python -m benchmarks.rivals.report -->", f"<!-- /{name} -->"
-    before, found, rest = text.partition(start)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise SystemExit(f"{PAGE.name} has no part between {start} and {end}")
-    return f"{before}{start}\n\n{made}\n\n{end}{after}"
-
-
 def main() -> None:
     from benchmarks.rivals.pictures import draw
 
     record = Record(Path(sys.argv[1]) if len(sys.argv) > 1 else RECORD)
-    text = PAGE.read_text(encoding="utf-8")
-    for name, made in page(record).items():
-        text = between(text, name, made)
-    PAGE.write_text(text, encoding="utf-8")
-    for path in draw(record, _ROOT / "docs" / "pictures"):
-        sys.stdout.write(f"{path.relative_to(_ROOT)}\n")
-    sys.stdout.write(f"{PAGE.relative_to(_ROOT)}\n")
+    write(page(record), draw(record, PICTURES), REPORT)
 
 
 if __name__ == "__main__":

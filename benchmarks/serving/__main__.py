@@ -1,4 +1,4 @@
-"""The scenarios: `python -m benchmarks.serving [--seconds 10] [--only NAME ...] [--json FILE]`.
+"""The scenarios: `python -m benchmarks.serving [--seconds 10] [--only NAME ...] [--record [FILE]]`.
 
     closed          one core, 16 connections, as fast as answers come; rivals take turns with us (README.md)
     open            5,000 requests a second, evenly spaced, over 64 connections
@@ -20,19 +20,18 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serving import servers
 from benchmarks.serving.load import Result, closed_loop, open_loop, post
+from benchmarks.serving.record import RECORD, environment, put
 from benchmarks.serving.servers import features
 from inferir.formats import apr
 from inferir.server.slices import ask_for_short_slices
@@ -47,38 +46,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--only", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
-    parser.add_argument("--json", dest="output", help="also write everything there")
+    parser.add_argument("--record", nargs="?", const=RECORD, type=Path, help="keep the figures for report.py, or there")
     arguments = parser.parse_args()
-    found: dict[str, Any] = {"environment": environment()}
-    print(json.dumps(found["environment"]))  # noqa: T201 - a script
+    where = environment()
+    print(json.dumps(where))  # noqa: T201 - a script
     with tempfile.TemporaryDirectory() as folder:
         theirs, ours = servers.train(Path(folder))
         for name in arguments.only:
-            found[name] = SCENARIOS[name](ours, theirs, arguments.seconds)
-            print(name, json.dumps(found[name]), flush=True)  # noqa: T201
-    if arguments.output:
-        Path(arguments.output).write_text(json.dumps(found, indent=2))
-
-
-def environment() -> dict[str, Any]:
-    """What the figures depend on."""
-    packages = ("inferir", "aiohttp", "uvloop", "msgspec", "numpy", "numba", "xgboost-cpu", "fastapi", "uvicorn")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "cpu": model.partition(": ")[2],
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "kernel": platform.release(),
-        "python": sys.version.split()[0],
-        "packages": versions,
-    }
+            found = SCENARIOS[name](ours, theirs, arguments.seconds)
+            print(name, json.dumps(found), flush=True)  # noqa: T201
+            if arguments.record:
+                put(arguments.record, name, found, where)
 
 
 def run(coroutine: Any) -> Any:
@@ -114,6 +92,7 @@ def closed(ours: Path, theirs: Path, seconds: float) -> Any:
                 plain = result.plain()
                 if used_s := server.cpu_s() - before_s:  # nothing: its workers are not of its session
                     plain["cpu_us_per_request"] = round(used_s / len(result.seconds) * 1e6, 1)
+            plain["version"] = servers.version(name)
             if name not in best or plain["requests_per_s"] > best[name]["requests_per_s"]:
                 best[name] = plain
     return best

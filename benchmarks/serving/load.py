@@ -45,12 +45,14 @@ class Result:
         return ordered[min(len(ordered) - 1, int(q * len(ordered)))] * 1e3 if ordered else float("nan")
 
     def plain(self) -> dict[str, Any]:
+        """JSON-able. `nines_ms`: the quantiles of no nine to four, 0 to 0.9999, a quarter of a nine apart."""
         return {
             "requests_per_s": round(self.rate, 1),
             **{
                 f"p{name}_ms": round(self.quantile_ms(q), 3) for name, q in (("50", 0.5), ("99", 0.99), ("99.9", 0.999))
             },
             "max_ms": round(self.quantile_ms(1.0), 3),
+            "nines_ms": [round(self.quantile_ms(1.0 - 10.0 ** (-k / 4)), 3) for k in range(17)],
             "answers": len(self.seconds),
             "other_statuses": self.statuses,
             "lost": self.lost,

@@ -117,6 +117,12 @@ def python(name: str) -> str:
     return str(Path(folder) / "bin" / "python") if folder else sys.executable
 
 
+def version(name: str) -> str:
+    """That of the server's package, which has its name."""
+    code = f"from importlib import metadata; print(metadata.version({name!r}))"
+    return subprocess.run([python(name), "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def installed(name: str) -> bool:
     code = f"import sys, importlib.util as u; sys.exit(u.find_spec({RIVALS[name].package!r}) is None)"
     return subprocess.run([python(name), "-c", code], check=False).returncode == 0

@@ -155,6 +155,8 @@ class Settings:
             value, meta = getattr(self, each.name), each.metadata
             if meta["choices"] and value not in meta["choices"]:
                 raise InvalidInputError(f"{each.name}: expected one of {', '.join(meta['choices'])}, got {value!r}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InvalidInputError(f"{each.name}: expected a finite number, got {value!r}")
             if meta["low"] is not None and not value >= meta["low"]:
                 raise InvalidInputError(f"{each.name}: expected at least {meta['low']}, got {value!r}")
             if meta["low"] is not None and value > meta["high"]:

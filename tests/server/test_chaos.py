@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -19,7 +20,7 @@ import pytest
 from inferir.errors import FileAccessError
 from inferir.server.models import snapshots
 from tests.patience import PATIENCE_S
-from tests.server.serving import eventually, linear_model, process, serving
+from tests.server.serving import eventually, linear_model, process, read_raw, serving
 
 ZERO = {"features": [0, 0]}
 
@@ -117,9 +118,14 @@ def test_a_head_that_takes_too_long_ends_its_connection(tmp_path: Path) -> None:
                     await asyncio.sleep(0.05)
 
             dripping = [asyncio.ensure_future(drip(writer)) for _, writer in slow]
+            answered = 0
             for reader, _ in slow:
                 with contextlib.suppress(ConnectionResetError):  # a byte was on its way
-                    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+                    status, lines, body = read_raw(await asyncio.wait_for(reader.read(), PATIENCE_S))
+                    assert (status, json.loads(body)["code"]) == (408, "BODY_TIMEOUT")
+                    assert "Connection: close" in lines
+                    answered += 1
+            assert answered
             for each in dripping:
                 each.cancel()
             for _, writer in slow:

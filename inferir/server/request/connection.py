@@ -44,6 +44,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from inferir.server.errors import BodyTimeoutError
 from inferir.server.request.exchange import Body, Exchange
 from inferir.server.request.receiver import LARGEST_BYTES, Incoming, Receiver
 from inferir.server.request.refusals import refusal_of
@@ -78,9 +79,10 @@ class Connection(RequestHandler):
     incoming    a request whose body is being received; the parser has read no more than its beginning.
     begun       a request that the short way has begun, and whose answer is awaited the long way.
     n_answered  how many requests have their answer, of as many as `_request_count` says that came.
+    ended       whether the last answer said that the connection ends with it: what comes behind it is not looked at.
     """
 
-    __slots__ = ("_fresh", "_head_timer", "_http", "_known", "_receiver", "begun", "incoming", "n_answered")
+    __slots__ = ("_fresh", "_head_timer", "_http", "_known", "_receiver", "begun", "ended", "incoming", "n_answered")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, lingering_time=_LINGERING_S, **options)
@@ -94,6 +96,7 @@ class Connection(RequestHandler):
         self._known: _Known | None = None
         self.begun: tuple[Exchange, Awaitable[Reply]] | None = None
         self.n_answered = 0
+        self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if len(self._http.connections) >= self._http.max_connections:
@@ -125,7 +128,7 @@ class Connection(RequestHandler):
         fresh, self._fresh = self._fresh, False
         waiter, parser = self._waiter, self._parser
         waits = self._request_count == self.n_answered if waiter is None else not waiter.done()
-        if not waits or self._messages or self._upgraded or parser is None:
+        if not waits or self._messages or self._upgraded or self.ended or parser is None:
             super().data_received(data)
             if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
                 self._spoil_body(self._messages[-1][0].exc)
@@ -137,7 +140,7 @@ class Connection(RequestHandler):
         messages, upgraded, tail = _parsed(parser, data)
         if not messages:
             if self._head_timer is None:
-                self._head_timer = self._loop.call_later(self._http.body_timeout_s, self.force_close)
+                self._head_timer = self._loop.call_later(self._http.body_timeout_s, self._head_is_late)
             return
         if self._head_timer is not None:
             self._stop_head_timer()
@@ -213,6 +216,7 @@ class Connection(RequestHandler):
             or self._request_count != self.n_answered
             or self._messages
             or self._upgraded
+            or self.ended
             or self._force_close
             or self._close
             or not self._may_answer(known.message)
@@ -347,6 +351,13 @@ class Connection(RequestHandler):
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         return True
 
+    def _head_is_late(self) -> None:
+        late = BodyTimeoutError(f"expected a request's head within {self._http.body_timeout_s:g} s, got a part of it")
+        reply, exchange = self._error("", late)
+        if self.transport is not None:
+            self.transport.write(encode_reply(reply, exchange, False))
+        self.force_close()
+
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -365,13 +376,18 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is not HTTP, or a bug outside of the gate."""
-        gate = self._http.gate
-        exchange = gate.begin(request.method, "", {})
         bug = exc if isinstance(exc, Exception) else RuntimeError(message)
-        exchange.problem = refusal_of(bug) if status == 400 else bug
+        reply, exchange = self._error(request.method, refusal_of(bug) if status == 400 else bug)
+        return ReplyResponse(reply, exchange, close=True)
+
+    def _error(self, method: str, problem: Exception) -> tuple[Reply, Exchange]:
+        """The answer to what did not become a request."""
+        gate = self._http.gate
+        exchange = gate.begin(method, "", {})
+        exchange.problem = problem
         reply = gate.answer(exchange)
         assert isinstance(reply, Reply)
-        return ReplyResponse(reply, exchange, close=True)
+        return reply, exchange
 
 
 def _parsed(parser: Any, data: bytes) -> tuple[list[tuple[Any, Any]], bool, bytes]:

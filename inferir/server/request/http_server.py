@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.helpers import ceil_timeout
+from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
@@ -96,7 +97,7 @@ class HttpServer(web.Server):
             exchange.request = request
             reply = await pending
         else:
-            exchange = self.gate.begin(request.method, request.path_qs, request.headers, request)
+            exchange = self.gate.begin(request.method, request.raw_path, request.headers, request)
             if exchange.problem is None:
                 try:
                     exchange.body = await self._read(request)
@@ -115,7 +116,8 @@ class HttpServer(web.Server):
         content, length = request.content, request.content_length
         if length is not None and length > self.max_body_bytes:
             raise self.too_large(length)
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
+        if expects and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         parts: list[bytes] = []
         try:

@@ -1,11 +1,12 @@
 """What is said of a request that is not HTTP, or whose body is not what its head says: tables from what aiohttp and its
 parser llhttp raise to what was expected. Their own texts quote bytes, in several lines; ours show no header's value,
-which may be a key.
+which may be a key: of what should be a request's line no more than that line, of what should be a method a word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import http_exceptions
@@ -23,13 +24,13 @@ _PLAIN = ("identity", "")
 
 _LONGEST_SHOWN = 60
 
-_LINE = "the line"
+_LINE, _WORD = "the line", "its first word"
 
 #: Reasons of llhttp (deps/llhttp/src/llhttp.c), in lower case: what one begins with, what was expected, and what
-#: came; _LINE: what stands in the line in which it was found. The first that fits holds.
+#: came; _LINE, _WORD: what stands in the line in which it was found. The first that fits holds.
 _REASONS: tuple[tuple[str, str, str], ...] = (
-    ("invalid method", "a method of HTTP in capitals", _LINE),
-    ("expected space after method", "a method of HTTP in capitals", _LINE),
+    ("invalid method", "a method of HTTP in capitals", _WORD),
+    ("expected space after method", "a method of HTTP in capitals", _WORD),
     ("expected http/", "HTTP/1.1 or HTTP/1.0 behind the path", _LINE),
     ("expected source method", "HTTP/1.1 or HTTP/1.0 behind the path", _LINE),
     ("expected crlf after version", "a request line that ends in CR LF", _LINE),
@@ -120,10 +121,10 @@ def _message(error: http_exceptions.HttpProcessingError) -> RequestError:
         name = text.split("'")[1]
         return RequestError(f"expected one {name} header, got several")
     reason, _, found = text.partition(":\n\n  b")
-    line = found.partition("\n")[0]
+    line = re.split(r"\n|\\[nr]", found, maxsplit=1)[0].strip("'\"")
     for begin, expected, got in _REASONS:
         if reason.lower().startswith(begin):
-            return RequestError(f"expected {expected}, got {_cut(line) if got is _LINE else got}")
+            return RequestError(f"expected {expected}, got {_QUOTED[got](line) if got in _QUOTED else got}")
     return RequestError(f"expected a request as HTTP/1.1 has them, got one with a fault: {_name(error)}")
 
 
@@ -146,7 +147,15 @@ def _name(error: BaseException) -> str:
 
 
 def _shown(text: str) -> str:
-    return _cut(ascii(text))
+    """Its first line, on one."""
+    return _cut(ascii(text.partition("\n")[0].partition("\r")[0]))
+
+
+#: What is quoted of a line that is escaped as in Python.
+_QUOTED: Mapping[str, Callable[[str], str]] = {
+    _LINE: lambda line: _cut(f"'{line}'"),
+    _WORD: lambda line: _cut(f"'{re.split('[ :]', line, maxsplit=1)[0]}'"),
+}
 
 
 def _cut(text: str) -> str:

@@ -160,6 +160,7 @@ class ReplyResponse(web.StreamResponse):
         if transport.get_write_buffer_size() > HIGH_WATER_BYTES:
             await request.protocol._drain_helper()
         request.protocol.n_answered += 1  # type: ignore[attr-defined]
+        request.protocol.ended = not self._keep_alive  # type: ignore[attr-defined]
 
     async def write_eof(self, data: bytes = b"") -> None:
         """All was written by `prepare`."""

@@ -84,7 +84,7 @@ class Router:
         methods = self._fixed.get(path)
         match: Mapping[str, str] = _NO_MATCH
         if methods is None:
-            path = path.partition("?")[0].partition("#")[0]
+            path = _origin_form(path).partition("?")[0].partition("#")[0]
             methods = self._fixed.get(path)
         if methods is None:
             found = self._remembered.get(path)
@@ -105,6 +105,15 @@ class Router:
             if found:
                 return methods, MappingProxyType({name: unquote(text) for name, text in found.groupdict().items()})
         raise NotFoundError(f"no such path: {path[:200]}")
+
+
+def _origin_form(target: str) -> str:
+    """Path and query of a request's target, which may be a URL with a host (RFC 9112, 3.2.2)."""
+    scheme, _, rest = target.partition("://")
+    if not scheme.isalpha() or not rest:
+        return target
+    host = re.split("[/?#]", rest, maxsplit=1)[0]
+    return "/" + rest[len(host) :].removeprefix("/")
 
 
 def _compiled(path: str) -> re.Pattern[str]:

@@ -5,6 +5,7 @@ for a timeout of the server: those are longer than a test waits.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
 import time
@@ -17,9 +18,9 @@ import pytest
 from inferir.server.request.auth import parse_keys
 from inferir.server.request.exchange import DESERIALIZE
 from tests.patience import PATIENCE_S
-from tests.server.serving import Connect, connecting, eventually, linear_model, read_raw, serving
+from tests.server.serving import Connect, connecting, eventually, linear_model, read_answer, read_raw, serving
 
-KEYS = parse_keys(["one infer alice", "two read bob"], "keys")
+KEYS = parse_keys(["one infer alice", "two read bob", "three admin carol"], "keys")
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +118,84 @@ def _binary(n_rows: int) -> bytes:
         line="POST /v2/models/linear/infer HTTP/1.1",
     )
     return head + asked + data
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        (_head(10, "X-API-Key: wrong"), 401),
+        (_head(10, "X-API-Key: three", line="POST /nowhere HTTP/1.1"), 404),
+        (_head(10, "X-API-Key: three", "Content-Encoding: x"), 415),
+        (_head(None, "X-API-Key: wrong"), 401),
+    ],
+)
+def test_what_comes_behind_an_answer_that_closes_is_not_done(tmp_path: Path, first: bytes, status: int) -> None:
+    alias = b'{"model_id": "linear"}'
+    behind = _head(len(alias), "X-API-Key: three", line="PUT /models/aliases/evil HTTP/1.1") + alias
+    begun, rest = (b"5\r\n12345\r\n", b"0\r\n\r\n") if b"chunked" in first else (b"12345", b"67890")
+
+    async def test(app: Any, connect: Connect) -> None:
+        for known in (False, True):  # a connection that is new, and one that had an answer before
+            reader, writer = await connect()
+            if known:
+                writer.write(_head(None, "X-API-Key: three", line="GET /models HTTP/1.1") + b"0\r\n\r\n")
+                assert (await read_answer(reader))[0] == 200
+            writer.write(first + begun)
+            got, lines, _ = await read_answer(reader)
+            assert (got, "Connection: close" in lines) == (status, True)
+            writer.write(rest + behind)
+            with contextlib.suppress(ConnectionResetError):  # it was closed with bytes unread
+                assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+            assert not app.registry.table.aliases
+
+    _run(test, tmp_path, keys=KEYS)
+
+
+@pytest.mark.parametrize("piece", [0, 12])
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://a.b:80/health", 200),
+        ("HTTPS://a/health?x=http://c/d", 200),
+        ("http://a/nowhere", 404),
+        ("http://a", 200),
+        ("http://a?/nowhere", 200),
+    ],
+)
+def test_a_target_may_be_a_url(tmp_path: Path, target: str, status: int, piece: int) -> None:
+    """In one piece it goes the short way, and in two too, as a head; with a body in chunks the long one."""
+
+    async def test(app: Any, connect: Connect) -> None:
+        reader, writer = await connect()
+        for head in (_head(0, line=f"GET {target} HTTP/1.1"), _head(None, line=f"GET {target} HTTP/1.1")):
+            writer.write(head[:piece])
+            await asyncio.sleep(0.02)
+            writer.write(head[piece:])
+            if b"chunked" in head:
+                if status == 404:
+                    assert (await read_answer(reader))[0] == status
+                    return
+                await asyncio.sleep(0.02)
+                writer.write(b"0\r\n\r\n")
+            assert (await read_answer(reader))[0] == status
+
+    _run(test, tmp_path)
+
+
+@pytest.mark.parametrize(("version", "interim"), [("1.1", [b"HTTP/1.1 100 Continue\r\n\r\n"]), ("1.0", [])])
+def test_continue_is_said_to_those_who_know_it(tmp_path: Path, version: str, interim: list[bytes]) -> None:
+    """RFC 9110, 10.1.1: an expectation of an HTTP/1.0 client is ignored."""
+    body = b'{"features": [1, 2]}'
+
+    async def test(app: Any, connect: Connect) -> None:
+        reader, writer = await connect()
+        writer.write(_head(len(body), "Expect: 100-continue", line=f"POST /predict HTTP/{version}"))
+        for said in interim:
+            assert await asyncio.wait_for(reader.readexactly(len(said)), PATIENCE_S) == said
+        writer.write(body)
+        assert (await read_answer(reader))[0] == 200
+
+    _run(test, tmp_path)
 
 
 @pytest.mark.parametrize("n_rows", [5_000, 300_000], ids=["short-way", "long-way"])
