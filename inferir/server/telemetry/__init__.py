@@ -7,7 +7,7 @@ metrics.py         counts
 exposition.py      /metrics
 trace_context.py   traceparent, read
 tracing.py         OpenTelemetry (extra `otel`)
-logs.py            JSON, a line each
+logs.py            JSON, a line each; request_lines.py: those of requests
 """
 
 from __future__ import annotations
