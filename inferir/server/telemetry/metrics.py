@@ -93,19 +93,26 @@ class _Alike:
         self.count = 0
 
     def add(self, records: Floats) -> None:
-        self._parts.append(records.copy())
-        self.count += len(records)
+        if self.count + len(records) >= FOLD_AT:
+            self._sort(np.concatenate([*self._parts, records]) if self._parts else records)
+        else:
+            self._parts.append(records.copy())
+            self.count += len(records)
 
     def fold(self) -> None:
-        """Sort the records into buckets."""
-        records = np.concatenate(self._parts)
+        """Sort the records that wait into buckets."""
+        self._sort(np.concatenate(self._parts))
+
+    def _sort(self, records: Floats) -> None:
         self._parts.clear()
         self.count = 0
         seconds = records[:, ENDED_S] - records[:, STARTED_S]
         self._http.add(seconds[:, None])
         answered = records[:, ROWS] > 0
         if self._series is not None and answered.any():
-            self._series().add(seconds[answered], records[answered])
+            if not answered.all():
+                seconds, records = seconds[answered], records[answered]
+            self._series().add(seconds, records)
 
 
 class _ModelSeries:
@@ -140,7 +147,11 @@ class _ModelSeries:
             self.batch_rows.add(own[:, None])
             self.batch_requests.add_same(1.0, len(own))
             self.kernel_s += float(stages_of_own[:, INFERENCE].sum())
-        buckets = self.batch_rows.buckets(np.where(batch_rows == 0, rows, batch_rows))
+        sizes = np.where(batch_rows == 0, rows, batch_rows)
+        if (sizes == sizes[0]).all():  # single rows, above all
+            self._stage_s[self.batch_rows.buckets(sizes[:1])] += stages.sum(axis=0) @ _STAGE_COLUMNS
+            return
+        buckets = self.batch_rows.buckets(sizes)
         for k, per_request in enumerate((stages @ _STAGE_COLUMNS).T):
             self._stage_s[:, k] += np.bincount(buckets, per_request, minlength=len(_BATCH_LABELS))
 
@@ -183,10 +194,7 @@ class Metrics:
 
     def _count(self, kind: Kind, records: Floats) -> None:
         labels = self._labels(kind.model, kind.version)
-        alike = self._alike_of(kind, labels)
-        alike.add(records)
-        if alike.count >= FOLD_AT:
-            alike.fold()
+        self._alike_of(kind, labels).add(records)
         if kind.shed:
             self.add("inferir_requests_shed", (kind.shed,), len(records))
         elif kind.code:
