@@ -10,6 +10,7 @@ from typing import Any
 
 from inferir.errors import InferirError
 from inferir.server.errors import RequestError
+from inferir.server.models.registry import REFUSALS
 from inferir.server.models.snapshots import readable, stamp_of
 from inferir.server.models.watching import Stamp, Watch
 
@@ -78,7 +79,7 @@ class Watcher:
     async def _try(self, path: str, *, named: bool = False) -> None:
         try:
             await self._load(path)
-        except InferirError:  # already logged and noted by whoever loads
+        except REFUSALS:  # already logged and noted by whoever loads
             if named:
                 raise
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from inferir.errors import InferirError
 from inferir.server.errors import NotReadyError, RequestError
 from inferir.server.models import snapshots
-from inferir.server.models.registry import ModelVersion, Registry
+from inferir.server.models.registry import REFUSALS, ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.workers.link import LostError
 
@@ -60,8 +60,8 @@ class Fleet:
         self._lock = asyncio.Lock()
 
     async def join(self, member: Member) -> None:
-        """Give a new worker everything that is loaded, and what the others know of what is not. From then on it is part
-        of every change.
+        """Give a new worker everything that is loaded, and what the others know beside it. From then on it is part of
+        every change.
         """
         async with self._lock:
             table = self._registry.table
@@ -70,8 +70,6 @@ class Fleet:
                     token = next(self._tokens)
                     await member.call("prepare", token=token, **_where(self._loaded[version.source].snapshot))
                     await member.call("commit", token=token)
-            for alias, (name, number) in table.aliases.items():
-                await member.call("alias", alias=alias, reference=f"{name}@{number}" if number else name)
             await member.call("restore", **self._registry.notes())
             self._members.append(member)
 
@@ -83,8 +81,8 @@ class Fleet:
     # -- changes
 
     async def load(self, source: str) -> dict[str, Any]:
-        """A file into all workers. Returns {"name", "version"}. Raises InferirError, NotReadyError; then nothing has
-        changed.
+        """A file into all workers. Returns {"name", "version"}. Raises InferirError, ConflictError, NotReadyError; then
+        nothing has changed.
         """
         async with self._lock:
             loop = asyncio.get_running_loop()
@@ -92,7 +90,7 @@ class Fleet:
             try:
                 snapshot = await loop.run_in_executor(None, snapshots.take, source, self._limit_bytes)
                 return await self._swap(snapshot)
-            except InferirError as error:
+            except REFUSALS as error:
                 failed = {"source": snapshots.readable(source), "code": error.code, "message": error.message}
                 self._registry.fail(**failed)
                 await self._all("failed", **failed)

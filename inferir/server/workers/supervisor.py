@@ -16,7 +16,7 @@ from typing import Any
 from inferir.kernels import select
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys
-from inferir.server.run import open_socket, url_of
+from inferir.server.run import open_socket, point_aliases, url_of
 from inferir.server.settings import Settings
 from inferir.server.telemetry.exposition import remains
 from inferir.server.workers.fleet import Fleet
@@ -64,9 +64,7 @@ class Supervisor:
         try:
             await asyncio.gather(*[self._start(slot) for slot in self._slots])
             await self._watcher.first()
-            for alias in self._settings.aliases:
-                name, _, reference = alias.partition("=")
-                await self._fleet.alias(name, reference)
+            await point_aliases(self._settings, self._fleet.alias)
             if self._settings.default_model:
                 self._fleet.check(self._settings.default_model)
             for slot in self._slots:

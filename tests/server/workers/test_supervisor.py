@@ -191,6 +191,26 @@ def test_a_new_worker_knows_what_is_not_loaded(served: Process, folder: Path) ->
     assert "rubbish.apr" in str(call(served, "/models")[1])
 
 
+def test_a_new_worker_starts_where_a_model_has_the_name_of_an_alias(served: Process, folder: Path) -> None:
+    def asks(model_id: str) -> Any:
+        return call(served, "/predict", json.dumps({"model_id": model_id, "features": [0, 0]}).encode())[1]
+
+    wait_until(lambda: _all_listen(served))
+    put = urllib.request.Request(f"{served.url}/models/aliases/prod", b'{"model_id": "z"}', method="PUT")
+    with urllib.request.urlopen(put, timeout=PATIENCE_S) as response:
+        assert response.status == 200
+    linear_model(folder / "prod.apr", name="prod", intercept=7)
+    wait_until(lambda: "CONFLICT" in str(call(served, "/models")[1]))
+    old = set(served.workers())
+    os.kill(min(old), signal.SIGKILL)
+    wait_until(lambda: len(set(served.workers()) - old) == 1 and _all_listen(served))
+    assert {asks("prod")["model_id"] for _ in range(20)} == {"z"}
+    assert all("CONFLICT" in str(call(served, "/models")[1]) for _ in range(20))
+    delete = urllib.request.Request(f"{served.url}/models/aliases/prod", method="DELETE")
+    with urllib.request.urlopen(delete, timeout=PATIENCE_S) as response:
+        assert response.status == 200
+
+
 def _without_times(answer: Any) -> str:
     """What every worker says alike: not when and how fast it loaded, and not the request's id."""
     own = {"request_id", "loaded_at", "load_seconds", "kernel_seconds", "batching"}
