@@ -24,7 +24,7 @@ from inferir.server.models.registry import REFUSALS, ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.workers.link import LostError
 
-__all__ = ["Fleet", "Member"]
+__all__ = ["Fleet", "Member", "Named"]
 
 _log = logging.getLogger("inferir.server")
 
@@ -34,6 +34,18 @@ class Member(Protocol):
 
     async def call(self, name: str, /, **arguments: Any) -> Any:
         """Raises InferirError, RequestError, LostError."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a file was loaded as."""
+
+    name: str
+    version: str
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"
 
 
 @dataclass
@@ -80,10 +92,8 @@ class Fleet:
 
     # -- changes
 
-    async def load(self, source: str) -> dict[str, Any]:
-        """A file into all workers. Returns {"name", "version"}. Raises InferirError, ConflictError, NotReadyError; then
-        nothing has changed.
-        """
+    async def load(self, source: str) -> Named:
+        """A file into all workers. Raises InferirError, ConflictError, NotReadyError; then nothing has changed."""
         async with self._lock:
             loop = asyncio.get_running_loop()
             snapshot = None
@@ -99,7 +109,7 @@ class Fleet:
                 if snapshot is not None and not any(each.snapshot is snapshot for each in self._loaded.values()):
                     snapshot.close()
 
-    async def _swap(self, snapshot: Snapshot) -> dict[str, Any]:
+    async def _swap(self, snapshot: Snapshot) -> Named:
         token = next(self._tokens)
         told = await self._all("prepare", token=token, **_where(snapshot))
         if not told:  # nobody can say whether it is a model: workers that start must not be given it
@@ -111,15 +121,15 @@ class Fleet:
             await self._all("discard", token=token)
             raise problem
         await self._all("commit", token=token)
-        loaded: dict[str, Any] = told[0]
-        self._put(snapshot, loaded["name"], loaded["version"])
+        loaded = Named(told[0]["name"], told[0]["version"])
+        self._put(snapshot, loaded)
         await self._evict(snapshot.source)
         return loaded
 
-    def _put(self, snapshot: Snapshot, name: str, version: str) -> None:
+    def _put(self, snapshot: Snapshot, loaded: Named) -> None:
         """Note what is loaded; copies that nobody will ask for any more are closed."""
         nothing: Any = None
-        new = ModelVersion(name, version, nothing, nothing, source=snapshot.source)
+        new = ModelVersion(loaded.name, loaded.version, nothing, nothing, source=snapshot.source)
         old = self._loaded.get(snapshot.source)
         self._drop(self._registry.add(new, replaces=old.version if old else None))
         self._loaded[snapshot.source] = _Loaded(snapshot, new)
@@ -128,7 +138,7 @@ class Fleet:
         for version in gone:
             self._loaded.pop(version.source).snapshot.close()
 
-    async def reload(self, name: str) -> dict[str, Any]:
+    async def reload(self, name: str) -> Named:
         return await self.load(self._registry.source_of(name))
 
     async def unload(self, name: str, version: str = "") -> None:

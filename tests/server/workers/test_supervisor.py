@@ -209,6 +209,8 @@ def test_a_new_worker_starts_where_a_model_has_the_name_of_an_alias(served: Proc
     delete = urllib.request.Request(f"{served.url}/models/aliases/prod", method="DELETE")
     with urllib.request.urlopen(delete, timeout=PATIENCE_S) as response:
         assert response.status == 200
+    served.signal(signal.SIGHUP)
+    wait_until(lambda: asks("prod").get("prediction") == 7.0)
 
 
 def _without_times(answer: Any) -> str:
