@@ -17,8 +17,7 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from inferir.errors import InferirError
-from inferir.server.errors import NotReadyError, RequestError
+from inferir.server.errors import NotReadyError
 from inferir.server.models import snapshots
 from inferir.server.models.registry import REFUSALS, ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
@@ -114,13 +113,13 @@ class Fleet:
         told = await self._all("prepare", token=token, **_where(snapshot))
         if not told:  # nobody can say whether it is a model: workers that start must not be given it
             raise NotReadyError(f"{snapshot.source}: expected a worker that reads it, got none: all are starting")
-        problem = next((each for each in told if isinstance(each, Exception)), None)
+        problem = next((each for each in told if isinstance(each, BaseException)), None)
         if problem is None and len({(each["name"], each["version"], each["digest"]) for each in told}) > 1:
             problem = RuntimeError(f"{snapshot.source}: workers read different models: {told}")
         if problem is not None:
             await self._all("discard", token=token)
             raise problem
-        await self._all("commit", token=token)
+        _raise_first(await self._all("commit", token=token))
         loaded = Named(told[0]["name"], told[0]["version"])
         self._put(snapshot, loaded)
         await self._evict(snapshot.source)
@@ -156,7 +155,7 @@ class Fleet:
             if loaded is not None:
                 await self._unload(loaded.version.name, loaded.version.version, "unloaded")
             self._registry.failures.pop(snapshots.readable(source), None)
-            await self._all("forgotten", source=snapshots.readable(source))
+            _raise_first(await self._all("forgotten", source=snapshots.readable(source)))
 
     async def alias(self, alias: str, reference: str) -> None:
         async with self._lock:
@@ -192,9 +191,6 @@ class Fleet:
         """What each worker gave, or its error; those that are gone are left out."""
         calls: Iterable[Awaitable[Any]] = [member.call(name, **arguments) for member in self._members]
         results = await asyncio.gather(*calls, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, (InferirError, RequestError, LostError)):
-                raise result
         return [result for result in results if not isinstance(result, LostError)]
 
 
@@ -204,5 +200,5 @@ def _where(snapshot: Snapshot) -> dict[str, Any]:
 
 def _raise_first(results: list[Any]) -> None:
     for result in results:
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result

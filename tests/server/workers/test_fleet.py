@@ -101,8 +101,9 @@ def copies() -> int:
         ([], NotReadyError),
         ([Member(prepare=LostError("gone"))], NotReadyError),
         ([Member(), Member(prepare=ModelLoadError("rubbish"))], ModelLoadError),
+        ([Member(prepare=RuntimeError("a bug")), Member()], RuntimeError),
     ],
-    ids=["none", "all die", "one cannot"],
+    ids=["none", "all die", "one cannot", "one has a bug"],
 )
 def test_a_change_that_is_not_made_leaves_nothing(
     members: list[Member], error: type[Exception], tmp_path: Path
@@ -120,6 +121,19 @@ def test_a_change_that_is_not_made_leaves_nothing(
         late = Member()
         await fleet.join(late)
         assert late.calls == ["restore"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [ModelLoadError("rubbish"), RuntimeError("a bug")])
+def test_whatever_kept_one_worker_from_a_change_the_others_let_go_of_it(error: Exception, tmp_path: Path) -> None:
+    async def main() -> None:
+        fleet, members = Fleet(0), [Member(prepare=error), Member()]
+        for member in members:
+            await fleet.join(member)
+        with pytest.raises(type(error)):
+            await fleet.load(linear_model(tmp_path / "m.apr"))
+        assert all("discard" in member.calls for member in members)
 
     asyncio.run(main())
 
