@@ -23,7 +23,7 @@ from inferir.server.models.registry import REFUSALS, ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.workers.link import LostError
 
-__all__ = ["Fleet", "Member", "Named"]
+__all__ = ["Fleet", "Member", "Named", "raise_first"]
 
 _log = logging.getLogger("inferir.server")
 
@@ -119,7 +119,7 @@ class Fleet:
         if problem is not None:
             await self._all("discard", token=token)
             raise problem
-        _raise_first(await self._all("commit", token=token))
+        raise_first(await self._all("commit", token=token))
         loaded = Named(told[0]["name"], told[0]["version"])
         self._put(snapshot, loaded)
         await self._evict(snapshot.source)
@@ -145,7 +145,7 @@ class Fleet:
             await self._unload(name, version, "unloaded")
 
     async def _unload(self, name: str, version: str, reason: str) -> None:
-        _raise_first(await self._all("unload", name=name, version=version, reason=reason))
+        raise_first(await self._all("unload", name=name, version=version, reason=reason))
         self._drop(self._registry.remove(name, version, reason))
 
     async def forget(self, source: str) -> None:
@@ -155,11 +155,11 @@ class Fleet:
             if loaded is not None:
                 await self._unload(loaded.version.name, loaded.version.version, "unloaded")
             self._registry.failures.pop(snapshots.readable(source), None)
-            _raise_first(await self._all("forgotten", source=snapshots.readable(source)))
+            raise_first(await self._all("forgotten", source=snapshots.readable(source)))
 
     async def alias(self, alias: str, reference: str) -> None:
         async with self._lock:
-            _raise_first(await self._all("alias", alias=alias, reference=reference))
+            raise_first(await self._all("alias", alias=alias, reference=reference))
             self._registry.alias(alias, reference)
 
     def check(self, reference: str) -> None:
@@ -198,7 +198,8 @@ def _where(snapshot: Snapshot) -> dict[str, Any]:
     return {"path": snapshot.path, "source": snapshot.source, "n_bytes": snapshot.n_bytes}
 
 
-def _raise_first(results: list[Any]) -> None:
+def raise_first(results: Iterable[Any]) -> None:
+    """The first error among what a gather gave."""
     for result in results:
         if isinstance(result, BaseException):
             raise result

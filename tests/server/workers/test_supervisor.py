@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import multiprocessing
 import os
 import re
 import signal
+import socket
 import threading
 import time
 import urllib.error
@@ -266,3 +269,50 @@ def test_workers_are_told_the_backend_by_name() -> None:
     assert supervisor._settings.backend == select("auto").name
     with pytest.raises(BackendError, match="backend 'quantum' is not available"):
         Supervisor(Settings(workers=2, backend="quantum"), Keys({}))
+
+
+class Starting:
+    """A process that is a long time starting, or cannot at all; it hangs up at once."""
+
+    exitcode = 0
+
+    def __init__(self, target: Any, args: Any, name: str) -> None:
+        self.number: int = args[2]
+        self.connection: socket.socket = args[4]
+
+    def start(self) -> None:
+        if self.number == 0:
+            raise OSError("no more processes")
+        time.sleep(0.1)
+
+    def join(self, timeout_s: float | None = None) -> None: ...
+
+
+def test_the_end_of_a_start_that_fails_while_another_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Process", Starting)
+    with pytest.raises(OSError, match="no more processes"):
+        asyncio.run(Supervisor(Settings(workers=2, port=0, backend="reference"), Keys({})).run(print))
+
+
+def test_a_process_that_starts_when_the_server_has_stopped_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting, stopped, heard = threading.Event(), threading.Event(), []
+
+    class Late(Starting):
+        def start(self) -> None:
+            starting.set()
+            stopped.wait(PATIENCE_S)
+            self.connection.settimeout(PATIENCE_S)
+            heard.append(self.connection.recv(1))
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Process", Late)
+
+    async def main() -> None:
+        supervisor = Supervisor(Settings(workers=2, backend="reference"), Keys({}))
+        replacing = asyncio.ensure_future(supervisor._start(supervisor._slots[1]))
+        await asyncio.get_running_loop().run_in_executor(None, starting.wait, PATIENCE_S)
+        replacing.cancel()
+        await supervisor._stop()
+        stopped.set()
+
+    asyncio.run(main())
+    assert heard == [b""]
