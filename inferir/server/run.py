@@ -8,16 +8,17 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from inferir.errors import FileAccessError, InvalidInputError
 from inferir.formats.apr.keys import load_public_key
+from inferir.server.errors import ConflictError
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys, parse_keys
 from inferir.server.settings import Settings
 
-__all__ = ["check", "configure_logging", "open_socket", "run", "run_loop", "tls_context"]
+__all__ = ["check", "configure_logging", "open_socket", "point_aliases", "run", "run_loop", "tls_context"]
 
 _log = logging.getLogger("inferir.server")
 
@@ -78,9 +79,7 @@ async def _serve(settings: Settings, keys: Keys, started: Callable[[str], None])
     try:
         await app.listen([listener], tls_context(settings))
         await watcher.first()
-        for alias in settings.aliases:
-            name, _, reference = alias.partition("=")
-            await app.library.alias(name, reference)
+        await point_aliases(settings, app.library.alias)
         if settings.default_model:
             app.registry.resolve(settings.default_model)  # raises where there is none of that name
         app.loaded = True
@@ -96,6 +95,16 @@ async def _serve(settings: Settings, keys: Keys, started: Callable[[str], None])
             task.cancel()
         await app.stop()
         listener.close()
+
+
+async def point_aliases(settings: Settings, alias: Callable[[str, str], Awaitable[None]]) -> None:
+    """Those of the settings, once every model is loaded. Raises InvalidInputError (E006), UnknownModelError (E011)."""
+    for each in settings.aliases:
+        name, _, reference = each.partition("=")
+        try:
+            await alias(name, reference)
+        except ConflictError as error:
+            raise InvalidInputError(f"aliases: {error.message}") from error
 
 
 def check(settings: Settings) -> Keys:

@@ -146,6 +146,8 @@ def test_it_stops_when_it_is_told(tmp_path: Path) -> None:
         (["missing.apr"], 20, "[E010]"),
         (["MODEL", "--default-model", "lion"], 21, "unknown model 'lion'"),
         (["MODEL", "--default-model", "lion", "--workers", "2"], 21, "unknown model 'lion'"),
+        (["MODEL", "--aliases", "linear=linear@1"], 16, "aliases: expected an alias that is not a model's name"),
+        (["MODEL", "--aliases", "linear=linear@1", "--workers", "2"], 16, "expected an alias that is not a model's"),
         ([".", "--host", "0.0.0.0"], 16, "expected API keys"),
         (["--workers", "0"], 16, "workers: expected at least 1"),
         (["--config", "missing.toml"], 20, "[E010]"),

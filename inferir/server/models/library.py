@@ -19,11 +19,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
-from inferir.errors import InferirError, MemoryLimitError
+from inferir.errors import MemoryLimitError
 from inferir.server.models import snapshots
 from inferir.server.models.background import in_background, unmap
 from inferir.server.models.loading import load_version
-from inferir.server.models.registry import ModelVersion, Registry
+from inferir.server.models.registry import REFUSALS, ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.observer import Observer
 from inferir.server.settings import Settings
@@ -64,12 +64,14 @@ class Library:
     # -- two steps
 
     async def prepare(self, snapshot: Snapshot) -> ModelVersion:
-        """A version that is ready to answer, and not there yet. Raises FormatError, MemoryLimitError, ..."""
+        """A version that is ready to answer, and not there yet. Raises FormatError, ConflictError, ..."""
         limit = self.settings.memory_limit_bytes
         if limit and snapshot.n_bytes > limit:
             raise MemoryLimitError(f"{snapshot.source}: expected at most {limit} bytes, got {snapshot.n_bytes}")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, load_version, snapshot, self.settings)
+        version = await loop.run_in_executor(self._executor, load_version, snapshot, self.settings)
+        self.registry.check_name(version.name)  # now, while it can still be refused: `commit` cannot fail
+        return version
 
     def commit(self, version: ModelVersion) -> None:
         """Let a prepared version answer."""
@@ -104,7 +106,7 @@ class Library:
                     version = await self.prepare(snapshot)
                 finally:
                     snapshot.close()
-            except InferirError as error:
+            except REFUSALS as error:
                 self.fail(source, error.code, error.message)
                 raise
             self.commit(version)

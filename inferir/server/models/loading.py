@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferir.errors import InferirError, SignatureError
+from inferir.errors import FileAccessError, InferirError, SignatureError
 from inferir.formats import apr
 from inferir.model import Model
 from inferir.rows import baseline
@@ -41,7 +41,7 @@ _REPEATS, _REPEAT_S = 5, 0.2
 
 
 def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
-    """The version in a file. Raises FormatError (E001, E002, E004, E007) or BackendError (E009)."""
+    """The version in a file. Raises FormatError, BackendError (E009), FileAccessError (E010)."""
     started_s = time.monotonic()
     mapping = _mapped(snapshot)
     try:
@@ -71,7 +71,7 @@ def load_version(snapshot: Snapshot, settings: Settings) -> ModelVersion:
         dtype=np.dtype(model.rows_dtype),
         plain=_plain_ways(model, {alone, together}),
         source=snapshot.source,
-        digest=digest_of(snapshot),
+        digest=_digest_of(mapping or b""),
         n_bytes=snapshot.n_bytes,
         mapping=mapping,
         cost=cost,
@@ -107,19 +107,20 @@ def _plain_ways(
 
 def _mapped(snapshot: Snapshot) -> mmap.mmap | None:
     """The copy, mapped: its pages are those of every process that maps it, and nobody can change or cut it. An empty
-    one, which is no model, has no mapping.
+    one, which is no model, has no mapping. Raises FileAccessError where a process has too many files or mappings.
     """
     if not snapshot.n_bytes:
         return None
-    with open(snapshot.path, "rb") as file:
-        return mmap.mmap(file.fileno(), snapshot.n_bytes, access=mmap.ACCESS_READ)
+    try:
+        with open(snapshot.path, "rb") as file:
+            return mmap.mmap(file.fileno(), snapshot.n_bytes, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise FileAccessError(f"{snapshot.source}: expected to map its copy, got: {error.strerror or error}") from error
 
 
-def digest_of(snapshot: Snapshot) -> str:
+def _digest_of(mapping: mmap.mmap | bytes) -> str:
     """The CRC-32 with which a file ends, checked by the reader, and its size: the same in every worker."""
-    with open(snapshot.path, "rb") as file:
-        file.seek(-4, 2)
-        return f"{int.from_bytes(file.read(4), 'little'):08x}-{snapshot.n_bytes:x}"
+    return f"{int.from_bytes(mapping[-4:], 'little'):08x}-{len(mapping):x}"
 
 
 def measure(model: Model, faces: Sequence[str]) -> Cost:

@@ -11,8 +11,9 @@ swap is one assignment. Rules:
 3. Where no reference is given, the default model is meant: the one that was chosen, or else the first that was loaded.
    It stays that while it is not loaded: another must not answer requests that were made for it. Only where its file has
    become another model, that is meant from then on, if none was chosen.
-4. An alias is what a request can ask for and a log can print, and no model's name: else it could be taken for one. It
-   points to what is loaded, or it is refused. What an alias points to cannot be unloaded by name.
+4. An alias is what a request can ask for and a log can print. No alias is the name of a loaded model, as one could be
+   taken for the other: whichever comes second is refused. An alias points to what is loaded, or it is refused. What an
+   alias points to cannot be unloaded by name.
 5. What was taken out is drained: requests that resolved it hold it until they have their answers.
 """
 
@@ -23,7 +24,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from inferir.errors import InvalidInputError, UnknownModelError
+from inferir.errors import InferirError, InvalidInputError, UnknownModelError
 from inferir.payload import LONGEST_MODEL_ID
 from inferir.rows.plain import short_repr
 from inferir.server.errors import ConflictError
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
     from inferir.server.monitoring.drift import Drift
     from inferir.server.monitoring.truths import Truths
 
-__all__ = ["Cost", "Failure", "ModelVersion", "Registry", "Table", "natural_order"]
+__all__ = ["REFUSALS", "Cost", "Failure", "ModelVersion", "Registry", "Table", "natural_order"]
+
+#: What keeps a file from being loaded until it changes: the file itself, or an alias that has its model's name.
+REFUSALS = (InferirError, ConflictError)
 
 
 @dataclass(frozen=True)
@@ -232,13 +236,24 @@ class Registry:
             raise UnknownModelError(f"unknown model {reference[:200]!r}; loaded: {known[:500]}")
         return found
 
+    def check_name(self, name: str) -> None:
+        """Whether a model may have this name. Raises ConflictError where it is an alias."""
+        if name in self.table.aliases:
+            target = "@".join(filter(None, self.table.aliases[name]))
+            raise ConflictError(
+                f"expected a model's name that is no alias, got {short_repr(name)}, an alias of {short_repr(target)}"
+            )
+
     # -- changing
 
     def add(self, new: ModelVersion, *, replaces: ModelVersion | None = None) -> list[ModelVersion]:
         """Put a ready version into the table, in one step. Returns the versions that it took the place of.
 
         replaces  what came from the same file before; the same name and version is replaced without being named.
+
+        Raises ConflictError, as `check_name` does.
         """
+        self.check_name(new.name)
         table = self.table
         models = {name: dict(versions) for name, versions in table.models.items()}
         defaults, aliases, default = dict(table.defaults), dict(table.aliases), table.default or new.name
@@ -321,17 +336,27 @@ class Registry:
 
     def notes(self) -> dict[str, Any]:
         """What it knows beside the models that are loaded, in plain values: arguments of `restore`."""
-        failures = [asdict(failure) for failure in self.failures.values()]
-        return {"default": self.table.default, "known": self.known, "away": self.away, "failures": failures}
+        return {
+            "default": self.table.default,
+            "aliases": self.table.aliases,
+            "known": self.known,
+            "away": self.away,
+            "failures": [asdict(failure) for failure in self.failures.values()],
+        }
 
     def restore(
-        self, default: str, known: dict[str, str], away: dict[str, str], failures: Sequence[Mapping[str, str]]
+        self,
+        default: str,
+        aliases: Mapping[str, Sequence[str]],
+        known: dict[str, str],
+        away: dict[str, str],
+        failures: Sequence[Mapping[str, str]],
     ) -> None:
-        """Take over the notes of a registry that has the same models."""
+        """Take over the notes of a registry that has the same models, and has checked them."""
         self.known, self.away = dict(known), dict(away)
         self.failures = {failure["source"]: Failure(**failure) for failure in failures}
-        self.table = replace(self.table, default=default)
-        self._found = {}
+        taken_over = {alias: (name, number) for alias, (name, number) in aliases.items()}
+        self._replace(self.table.models, dict(self.table.defaults), taken_over, default)
 
     def by_use(self) -> list[ModelVersion]:
         """Versions that could go, the one whose last request is longest ago first: none in work, no alias."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from inferir.errors import InferirError
 from inferir.server.errors import RequestError
+from inferir.server.models.registry import REFUSALS
 from inferir.server.models.snapshots import readable, stamp_of
 from inferir.server.models.watching import Stamp, Watch
 
@@ -17,6 +18,14 @@ __all__ = ["Watcher", "look_at", "model_files"]
 
 _log = logging.getLogger("inferir.server")
 _SUFFIX = ".apr"
+
+
+class Loaded(Protocol):
+    """What a file was loaded as."""
+
+    @property
+    def reference(self) -> str:
+        """name@version."""
 
 
 class Watcher:
@@ -30,7 +39,7 @@ class Watcher:
     def __init__(
         self,
         paths: Sequence[str],
-        load: Callable[[str], Awaitable[Any]],
+        load: Callable[[str], Awaitable[Loaded]],
         forget: Callable[[str], Awaitable[None]],
     ) -> None:
         self._paths = [os.path.abspath(path) for path in paths]
@@ -41,9 +50,9 @@ class Watcher:
 
     async def first(self) -> None:
         """Load everything. Raises the error of a file that was named; one in a folder is logged and left out."""
-        for path, stamp in (await self._look()).items():
-            self._watch.note(path, stamp)
-            await self._try(path, named=path in self._paths)
+        now = await self._look()
+        for path in now:
+            await self._take(path, now, named=path in self._paths)
         for path in self._paths:
             if not os.path.exists(path):
                 await self._load(path)  # raises, and says what is wrong
@@ -54,7 +63,9 @@ class Watcher:
             now = await self._look()
             changes = self._watch.look(now, at_once=at_once)
             for path in changes.changed:
-                await self._without_error(self._take(path, now[path]), path)
+                await self._without_error(self._take(path, now), path)
+            for path in self._watch.returning(changes.gone):
+                await self._without_error(self._take(path, now), path)
             for path in changes.gone:
                 await self._without_error(self._let_go(path), path)
 
@@ -64,23 +75,25 @@ class Watcher:
             await asyncio.sleep(every_s)
             await self._without_error(self.refresh(), "watching")
 
-    async def _take(self, path: str, stamp: Stamp) -> None:
-        await self._try(path)
-        self._watch.note(path, stamp)  # not where it raised: nobody was there to load it, and it is tried again
+    async def _take(self, path: str, now: Mapping[str, Stamp], *, named: bool = False) -> None:
+        """Where it raises anything else, nobody was there to load it: nothing is noted, and it is tried again."""
+        try:
+            loaded = await self._load(path)
+        except REFUSALS:  # already logged and noted by whoever loads
+            self._watch.failed(path, now[path])
+            if named:
+                raise
+        else:
+            other = self._watch.loaded(path, now[path], loaded.reference)
+            if other in now:  # and has not been renamed
+                _log.warning("%s takes the place of %s: both are %s", path, other, loaded.reference)
 
     async def _let_go(self, path: str) -> None:
         if path in self._paths:
-            _log.warning("%s: the file is gone; its model stays loaded", readable(path))
+            _log.warning("%s: the file is gone; what is loaded of it stays", readable(path))
         else:
             await self._forget(path)
         self._watch.forget(path)  # not where it raised: an alias points to it, and it goes after the alias
-
-    async def _try(self, path: str, *, named: bool = False) -> None:
-        try:
-            await self._load(path)
-        except InferirError:  # already logged and noted by whoever loads
-            if named:
-                raise
 
     async def _without_error(self, doing: Awaitable[Any], what: str) -> None:
         """An error that every look meets again is logged once."""

@@ -17,14 +17,13 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from inferir.errors import InferirError
-from inferir.server.errors import NotReadyError, RequestError
+from inferir.server.errors import NotReadyError
 from inferir.server.models import snapshots
-from inferir.server.models.registry import ModelVersion, Registry
+from inferir.server.models.registry import REFUSALS, ModelVersion, Registry
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.workers.link import LostError
 
-__all__ = ["Fleet", "Member"]
+__all__ = ["Fleet", "Member", "Named", "raise_first"]
 
 _log = logging.getLogger("inferir.server")
 
@@ -34,6 +33,18 @@ class Member(Protocol):
 
     async def call(self, name: str, /, **arguments: Any) -> Any:
         """Raises InferirError, RequestError, LostError."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a file was loaded as."""
+
+    name: str
+    version: str
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"
 
 
 @dataclass
@@ -60,8 +71,8 @@ class Fleet:
         self._lock = asyncio.Lock()
 
     async def join(self, member: Member) -> None:
-        """Give a new worker everything that is loaded, and what the others know of what is not. From then on it is part
-        of every change.
+        """Give a new worker everything that is loaded, and what the others know beside it. From then on it is part of
+        every change.
         """
         async with self._lock:
             table = self._registry.table
@@ -70,8 +81,6 @@ class Fleet:
                     token = next(self._tokens)
                     await member.call("prepare", token=token, **_where(self._loaded[version.source].snapshot))
                     await member.call("commit", token=token)
-            for alias, (name, number) in table.aliases.items():
-                await member.call("alias", alias=alias, reference=f"{name}@{number}" if number else name)
             await member.call("restore", **self._registry.notes())
             self._members.append(member)
 
@@ -82,17 +91,15 @@ class Fleet:
 
     # -- changes
 
-    async def load(self, source: str) -> dict[str, Any]:
-        """A file into all workers. Returns {"name", "version"}. Raises InferirError, NotReadyError; then nothing has
-        changed.
-        """
+    async def load(self, source: str) -> Named:
+        """A file into all workers. Raises InferirError, ConflictError, NotReadyError; then nothing has changed."""
         async with self._lock:
             loop = asyncio.get_running_loop()
             snapshot = None
             try:
                 snapshot = await loop.run_in_executor(None, snapshots.take, source, self._limit_bytes)
                 return await self._swap(snapshot)
-            except InferirError as error:
+            except REFUSALS as error:
                 failed = {"source": snapshots.readable(source), "code": error.code, "message": error.message}
                 self._registry.fail(**failed)
                 await self._all("failed", **failed)
@@ -101,27 +108,27 @@ class Fleet:
                 if snapshot is not None and not any(each.snapshot is snapshot for each in self._loaded.values()):
                     snapshot.close()
 
-    async def _swap(self, snapshot: Snapshot) -> dict[str, Any]:
+    async def _swap(self, snapshot: Snapshot) -> Named:
         token = next(self._tokens)
         told = await self._all("prepare", token=token, **_where(snapshot))
         if not told:  # nobody can say whether it is a model: workers that start must not be given it
             raise NotReadyError(f"{snapshot.source}: expected a worker that reads it, got none: all are starting")
-        problem = next((each for each in told if isinstance(each, Exception)), None)
+        problem = next((each for each in told if isinstance(each, BaseException)), None)
         if problem is None and len({(each["name"], each["version"], each["digest"]) for each in told}) > 1:
             problem = RuntimeError(f"{snapshot.source}: workers read different models: {told}")
         if problem is not None:
             await self._all("discard", token=token)
             raise problem
-        await self._all("commit", token=token)
-        loaded: dict[str, Any] = told[0]
-        self._put(snapshot, loaded["name"], loaded["version"])
+        raise_first(await self._all("commit", token=token))
+        loaded = Named(told[0]["name"], told[0]["version"])
+        self._put(snapshot, loaded)
         await self._evict(snapshot.source)
         return loaded
 
-    def _put(self, snapshot: Snapshot, name: str, version: str) -> None:
+    def _put(self, snapshot: Snapshot, loaded: Named) -> None:
         """Note what is loaded; copies that nobody will ask for any more are closed."""
         nothing: Any = None
-        new = ModelVersion(name, version, nothing, nothing, source=snapshot.source)
+        new = ModelVersion(loaded.name, loaded.version, nothing, nothing, source=snapshot.source)
         old = self._loaded.get(snapshot.source)
         self._drop(self._registry.add(new, replaces=old.version if old else None))
         self._loaded[snapshot.source] = _Loaded(snapshot, new)
@@ -130,7 +137,7 @@ class Fleet:
         for version in gone:
             self._loaded.pop(version.source).snapshot.close()
 
-    async def reload(self, name: str) -> dict[str, Any]:
+    async def reload(self, name: str) -> Named:
         return await self.load(self._registry.source_of(name))
 
     async def unload(self, name: str, version: str = "") -> None:
@@ -138,7 +145,7 @@ class Fleet:
             await self._unload(name, version, "unloaded")
 
     async def _unload(self, name: str, version: str, reason: str) -> None:
-        _raise_first(await self._all("unload", name=name, version=version, reason=reason))
+        raise_first(await self._all("unload", name=name, version=version, reason=reason))
         self._drop(self._registry.remove(name, version, reason))
 
     async def forget(self, source: str) -> None:
@@ -148,11 +155,11 @@ class Fleet:
             if loaded is not None:
                 await self._unload(loaded.version.name, loaded.version.version, "unloaded")
             self._registry.failures.pop(snapshots.readable(source), None)
-            await self._all("forgotten", source=snapshots.readable(source))
+            raise_first(await self._all("forgotten", source=snapshots.readable(source)))
 
     async def alias(self, alias: str, reference: str) -> None:
         async with self._lock:
-            _raise_first(await self._all("alias", alias=alias, reference=reference))
+            raise_first(await self._all("alias", alias=alias, reference=reference))
             self._registry.alias(alias, reference)
 
     def check(self, reference: str) -> None:
@@ -184,9 +191,6 @@ class Fleet:
         """What each worker gave, or its error; those that are gone are left out."""
         calls: Iterable[Awaitable[Any]] = [member.call(name, **arguments) for member in self._members]
         results = await asyncio.gather(*calls, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, (InferirError, RequestError, LostError)):
-                raise result
         return [result for result in results if not isinstance(result, LostError)]
 
 
@@ -194,7 +198,8 @@ def _where(snapshot: Snapshot) -> dict[str, Any]:
     return {"path": snapshot.path, "source": snapshot.source, "n_bytes": snapshot.n_bytes}
 
 
-def _raise_first(results: list[Any]) -> None:
+def raise_first(results: Iterable[Any]) -> None:
+    """The first error among what a gather gave."""
     for result in results:
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result

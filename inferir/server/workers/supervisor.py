@@ -16,10 +16,10 @@ from typing import Any
 from inferir.kernels import select
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys
-from inferir.server.run import open_socket, url_of
+from inferir.server.run import open_socket, point_aliases, url_of
 from inferir.server.settings import Settings
 from inferir.server.telemetry.exposition import remains
-from inferir.server.workers.fleet import Fleet
+from inferir.server.workers.fleet import Fleet, raise_first
 from inferir.server.workers.link import Link, LostError
 from inferir.server.workers.restarts import Restarts
 from inferir.server.workers.worker import main as worker_main
@@ -62,11 +62,10 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, lambda: self._keep(self._watcher.refresh(at_once=True)))
         self._open_sockets()
         try:
-            await asyncio.gather(*[self._start(slot) for slot in self._slots])
+            starts = await asyncio.gather(*map(self._start, self._slots), return_exceptions=True)
+            raise_first(starts)  # not before the others are there: `_stop` ends those that are
             await self._watcher.first()
-            for alias in self._settings.aliases:
-                name, _, reference = alias.partition("=")
-                await self._fleet.alias(name, reference)
+            await point_aliases(self._settings, self._fleet.alias)
             if self._settings.default_model:
                 self._fleet.check(self._settings.default_model)
             for slot in self._slots:
@@ -97,18 +96,16 @@ class Supervisor:
 
     async def _start(self, slot: _Slot) -> None:
         """A process in a slot, with everything loaded, not listening yet. Raises LostError if it dies before."""
+        slot.started_s = monotonic()
         ours, theirs = socket.socketpair()
         threads = self._settings.threads or max(1, (multiprocessing.cpu_count() // len(self._slots)))
         settings = dataclasses.replace(self._settings, threads=threads)
-        slot.process = multiprocessing.get_context("spawn").Process(
+        process = multiprocessing.get_context("spawn").Process(
             target=worker_main,
             args=(settings, self._keys, slot.number, self._sockets, theirs),
             name=f"inferir-worker-{slot.number}",
         )
-        await asyncio.get_running_loop().run_in_executor(None, slot.process.start)
-        theirs.close()
-        slot.started_s = monotonic()
-        slot.link = Link(
+        link = Link(
             {
                 "load": self._fleet.load,
                 "reload": self._fleet.reload,
@@ -118,9 +115,20 @@ class Supervisor:
                 "recall": self._recall,
             }
         )
-        await slot.link.connect(ours)
-        slot.running = asyncio.ensure_future(slot.link.run())
-        await self._fleet.join(slot.link)
+        await link.connect(ours)
+        running = asyncio.ensure_future(link.run())
+
+        def begin() -> None:
+            with theirs:
+                process.start()
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, begin)
+        except BaseException:
+            running.cancel()  # and with it our end: a process that starts all the same ends at once
+            raise
+        slot.process, slot.link, slot.running = process, link, running
+        await self._fleet.join(link)
 
     async def _open(self, slot: _Slot) -> None:
         """Let a worker that has everything answer at its socket. Raises LostError."""
@@ -156,9 +164,8 @@ class Supervisor:
     async def _abandon(self, slot: _Slot) -> None:
         """End a process that did not come to answer."""
         self._fleet.leave(slot.link)
-        if slot.process.pid is not None:
-            slot.process.kill()
-            await asyncio.get_running_loop().run_in_executor(None, slot.process.join)
+        slot.process.kill()
+        await asyncio.get_running_loop().run_in_executor(None, slot.process.join)
         slot.running.cancel()
 
     async def _look_after(self, slot: _Slot) -> None:
@@ -230,8 +237,8 @@ class Supervisor:
 
 
 class _Slot:
-    """A place for a worker. `process`, `link` and `running` are those of the latest one, `told` its last snapshot;
-    `answers` whether it has come so far.
+    """A place for a worker. `process`, `link` and `running` are those of the latest one that was started: all three, or
+    none while `process` is None. `told` is its last snapshot; `answers` whether it has come so far.
     """
 
     def __init__(self, number: int) -> None:

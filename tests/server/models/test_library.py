@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from inferir.errors import ChecksumError, FileAccessError, MemoryLimitError, ModelLoadError, UnknownModelError
+from inferir.server.errors import ConflictError
 from inferir.server.models.library import Library
 from inferir.server.models.registry import Registry
 from inferir.server.models.watcher import Watcher
@@ -89,6 +90,33 @@ def test_swaps_under_load_lose_nothing(tmp_path: Path) -> None:
                 live.discard(str(number - 1))
             swapping = False
             await asyncio.gather(*asking)
+
+    asyncio.run(main())
+
+
+def test_a_model_that_has_the_name_of_an_alias_is_one_that_did_not_load(tmp_path: Path) -> None:
+    path = linear_model(tmp_path / "c.apr", name="c", intercept=1)
+    taken = linear_model(tmp_path / "prod.apr", name="prod", intercept=2)
+
+    async def main() -> None:
+        async with serving(path) as (app, url), aiohttp.ClientSession(url) as client:
+            await app.library.alias("prod", "c")
+            with pytest.raises(ConflictError, match="got 'prod', an alias of 'c'"):
+                await app.library.load(taken)
+            assert await predict(client, "prod") == 1.0
+            async with client.get("/models") as response:
+                loaded, failed = (await response.json())["models"]
+            assert (loaded["name"], loaded["aliases"]) == ("c", ["prod"])
+            assert (failed["source"], failed["state"], failed["code"]) == (taken, "failed", "CONFLICT")
+            async with client.get("/metrics") as response:
+                assert 'result="CONFLICT"' in await response.text()
+            linear_model(tmp_path / "c.apr", name="prod", intercept=3)  # no file becomes such a model, either
+            async with client.post("/v2/repository/models/c/load") as response:
+                assert (response.status, (await response.json())["code"]) == (409, "CONFLICT")
+            assert await predict(client, "c") == 1.0
+            await app.library.alias("prod", "")
+            await app.library.reload("c")
+            assert await predict(client, "prod") == 3.0
 
     asyncio.run(main())
 

@@ -147,6 +147,21 @@ def test_aliases_point_to_what_is_loaded() -> None:
         registry.alias("champion", "")
 
 
+def test_a_model_that_has_the_name_of_an_alias_is_refused() -> None:
+    registry = having("m@1", "m@2")
+    registry.alias("prod", "m")
+    registry.alias("next", "m@2")
+    before = registry.table
+    with pytest.raises(ConflictError, match="expected a model's name that is no alias, got 'prod', an alias of 'm'"):
+        registry.add(version("prod", "1"))
+    with pytest.raises(ConflictError, match="got 'next', an alias of 'm@2'"):
+        registry.add(version("next", "1", "m2.apr"), replaces=registry.find("m", "2"))
+    assert registry.table is before
+    registry.alias("prod", "")
+    registry.add(version("prod", "1"))
+    assert registry.resolve("prod").reference == "prod@1"
+
+
 def test_a_name_is_not_unloaded_while_an_alias_points_to_a_version_of_it() -> None:
     registry = having("m@1", "m@2")
     registry.alias("champion", "m@1")
@@ -192,10 +207,16 @@ def test_what_another_registry_knows_is_taken_over() -> None:
     one.remove("b", reason="evicted")
     one.fail("x.apr", "E001", "no")
     one.fail("b1.apr", "E002", "no")
-    other.add(version("c", "1"))
+    one.add(version("c", "2"))
+    one.alias("latest", "c")
+    one.alias("next", "c@2")
+    for number in "12":
+        other.add(version("c", number))
     notes = json.loads(json.dumps(one.notes()))
     other.restore(**notes)
-    assert other.known == {"a": "a1.apr", "b": "b1.apr", "c": "c1.apr"}
+    assert other.table.aliases == {"latest": ("c", ""), "next": ("c", "2")}
+    assert [other.resolve(alias).reference for alias in ("latest", "next")] == ["c@1", "c@2"]
+    assert other.known == {"a": "a1.apr", "b": "b1.apr", "c": "c2.apr"}
     assert other.away == {"a1.apr": "unloaded", "b1.apr": "evicted"}
     assert other.failures == one.failures
     assert (other.table.default, other.source_of("a")) == ("a", "a1.apr")

@@ -52,6 +52,7 @@ class Registrar(Member):
         if name == "prepare":
             spec, nothing = apr.read(arguments["path"]), None
             made = ModelVersion(spec.name, spec.model_version, nothing, nothing, source=arguments["source"])  # type: ignore[arg-type]
+            self.registry.check_name(made.name)
             self.prepared[arguments["token"]] = made
             return {"name": made.name, "version": made.version, "digest": ""}
         if name == "commit":
@@ -100,8 +101,9 @@ def copies() -> int:
         ([], NotReadyError),
         ([Member(prepare=LostError("gone"))], NotReadyError),
         ([Member(), Member(prepare=ModelLoadError("rubbish"))], ModelLoadError),
+        ([Member(prepare=RuntimeError("a bug")), Member()], RuntimeError),
     ],
-    ids=["none", "all die", "one cannot"],
+    ids=["none", "all die", "one cannot", "one has a bug"],
 )
 def test_a_change_that_is_not_made_leaves_nothing(
     members: list[Member], error: type[Exception], tmp_path: Path
@@ -119,6 +121,19 @@ def test_a_change_that_is_not_made_leaves_nothing(
         late = Member()
         await fleet.join(late)
         assert late.calls == ["restore"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [ModelLoadError("rubbish"), RuntimeError("a bug")])
+def test_whatever_kept_one_worker_from_a_change_the_others_let_go_of_it(error: Exception, tmp_path: Path) -> None:
+    async def main() -> None:
+        fleet, members = Fleet(0), [Member(prepare=error), Member()]
+        for member in members:
+            await fleet.join(member)
+        with pytest.raises(type(error)):
+            await fleet.load(linear_model(tmp_path / "m.apr"))
+        assert all("discard" in member.calls for member in members)
 
     asyncio.run(main())
 
@@ -198,6 +213,24 @@ def test_what_an_alias_points_to_is_unloaded_by_no_worker(tmp_path: Path) -> Non
             await fleet.unload("m")
         fleet.check("champion")
         assert [member.who_answers("champion") for member in members] == [["m@1"]] * 2
+
+    asyncio.run(main())
+
+
+def test_a_model_that_has_the_name_of_an_alias_is_refused_by_all(tmp_path: Path) -> None:
+    async def main() -> None:
+        fleet, members, late = Fleet(0), [Registrar(), Registrar()], Registrar()
+        for member in members:
+            await fleet.join(member)
+        await fleet.load(linear_model(tmp_path / "c.apr", name="c", version="1"))
+        await fleet.alias("prod", "c")
+        await fleet.alias("next", "c@1")
+        with pytest.raises(ConflictError, match="got 'prod', an alias of 'c'"):
+            await fleet.load(linear_model(tmp_path / "prod.apr", name="prod", version="1"))
+        await fleet.join(late)
+        for member in (*members, late):
+            assert member.who_answers("prod", "next") == ["c@1", "c@1"]
+            assert [failure.code for failure in member.registry.failures.values()] == ["CONFLICT"]
 
     asyncio.run(main())
 

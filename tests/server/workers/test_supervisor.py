@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import multiprocessing
 import os
 import re
 import signal
+import socket
 import threading
 import time
 import urllib.error
@@ -191,6 +194,28 @@ def test_a_new_worker_knows_what_is_not_loaded(served: Process, folder: Path) ->
     assert "rubbish.apr" in str(call(served, "/models")[1])
 
 
+def test_a_new_worker_starts_where_a_model_has_the_name_of_an_alias(served: Process, folder: Path) -> None:
+    def asks(model_id: str) -> Any:
+        return call(served, "/predict", json.dumps({"model_id": model_id, "features": [0, 0]}).encode())[1]
+
+    wait_until(lambda: _all_listen(served))
+    put = urllib.request.Request(f"{served.url}/models/aliases/prod", b'{"model_id": "z"}', method="PUT")
+    with urllib.request.urlopen(put, timeout=PATIENCE_S) as response:
+        assert response.status == 200
+    linear_model(folder / "prod.apr", name="prod", intercept=7)
+    wait_until(lambda: "CONFLICT" in str(call(served, "/models")[1]))
+    old = set(served.workers())
+    os.kill(min(old), signal.SIGKILL)
+    wait_until(lambda: len(set(served.workers()) - old) == 1 and _all_listen(served))
+    assert {asks("prod")["model_id"] for _ in range(20)} == {"z"}
+    assert all("CONFLICT" in str(call(served, "/models")[1]) for _ in range(20))
+    delete = urllib.request.Request(f"{served.url}/models/aliases/prod", method="DELETE")
+    with urllib.request.urlopen(delete, timeout=PATIENCE_S) as response:
+        assert response.status == 200
+    served.signal(signal.SIGHUP)
+    wait_until(lambda: asks("prod").get("prediction") == 7.0)
+
+
 def _without_times(answer: Any) -> str:
     """What every worker says alike: not when and how fast it loaded, and not the request's id."""
     own = {"request_id", "loaded_at", "load_seconds", "kernel_seconds", "batching"}
@@ -244,3 +269,50 @@ def test_workers_are_told_the_backend_by_name() -> None:
     assert supervisor._settings.backend == select("auto").name
     with pytest.raises(BackendError, match="backend 'quantum' is not available"):
         Supervisor(Settings(workers=2, backend="quantum"), Keys({}))
+
+
+class Starting:
+    """A process that is a long time starting, or cannot at all; it hangs up at once."""
+
+    exitcode = 0
+
+    def __init__(self, target: Any, args: Any, name: str) -> None:
+        self.number: int = args[2]
+        self.connection: socket.socket = args[4]
+
+    def start(self) -> None:
+        if self.number == 0:
+            raise OSError("no more processes")
+        time.sleep(0.1)
+
+    def join(self, timeout_s: float | None = None) -> None: ...
+
+
+def test_the_end_of_a_start_that_fails_while_another_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Process", Starting)
+    with pytest.raises(OSError, match="no more processes"):
+        asyncio.run(Supervisor(Settings(workers=2, port=0, backend="reference"), Keys({})).run(print))
+
+
+def test_a_process_that_starts_when_the_server_has_stopped_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting, stopped, heard = threading.Event(), threading.Event(), []
+
+    class Late(Starting):
+        def start(self) -> None:
+            starting.set()
+            stopped.wait(PATIENCE_S)
+            self.connection.settimeout(PATIENCE_S)
+            heard.append(self.connection.recv(1))
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Process", Late)
+
+    async def main() -> None:
+        supervisor = Supervisor(Settings(workers=2, backend="reference"), Keys({}))
+        replacing = asyncio.ensure_future(supervisor._start(supervisor._slots[1]))
+        await asyncio.get_running_loop().run_in_executor(None, starting.wait, PATIENCE_S)
+        replacing.cancel()
+        await supervisor._stop()
+        stopped.set()
+
+    asyncio.run(main())
+    assert heard == [b""]
