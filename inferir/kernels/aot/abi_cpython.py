@@ -15,7 +15,7 @@ symbols here. Arrays are read where NumPy's C API has kept their fields since 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from llvmlite import ir
@@ -24,8 +24,10 @@ from inferir.kernels.aot.builtin import (
     ARRAY_DATA,
     ARRAY_LENGTHS,
     ARRAY_RANK,
+    FLOAT_VALUE,
     HEAD_NBYTES,
     LENGTH,
+    LIST_ITEMS,
     LONGEST_LINE,
     TEXT_NBYTES,
     TYPE,
@@ -157,15 +159,16 @@ def call_record(module: ir.Module) -> None:
     function = ir.Function(module, kind, CPYTHON_EXPORTS[2])
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     own, given, n_given = function.args
-    make_bytes, item_at, as_double, text_of, error, refuse, *numbers = _own(builder, own, 14)
-    n_listed, n_numbers, n_texts, count_address, records, capacity, record_nbytes, line_nbytes = numbers
+    known = _own(builder, own, 17)
+    make_bytes, item_at, *to_double, text_of, error, refuse = known[:7]
+    n_listed, n_numbers, n_texts, count_address, records, capacity, record_nbytes, line_nbytes, *types = known[7:]
     nothing = ir.Constant(_POINTER, None)
     expected = builder.add(_constant(1), builder.add(n_numbers, n_texts))
     with builder.if_then(builder.icmp_signed("!=", n_given, expected)):
         _python(builder, refuse, _I32)
         builder.ret(nothing)
 
-    places = builder.gep(own, [_constant(HEAD_NBYTES + 8 * 14)])
+    places = builder.gep(own, [_constant(HEAD_NBYTES + 8 * 17)])
     line, fits, size = builder.alloca(_I8, LONGEST_LINE), builder.alloca(_I1), builder.alloca(_I64)
     _copy(builder, line, builder.gep(places, [builder.mul(n_listed, _constant(8))]), line_nbytes)
     builder.store(ir.Constant(_I1, 1), fits)
@@ -178,17 +181,18 @@ def call_record(module: ir.Module) -> None:
         builder.store(number, builder.inttoptr(address, _F64.as_pointer()))
 
     listed = builder.load(given)
+    last = _python(builder, item_at, _POINTER, listed, builder.sub(n_listed, _constant(1)))
+    with builder.if_then(_is(builder, last, nothing)):  # it is no list, or too short
+        builder.ret(nothing)
+    items = builder.inttoptr(_number(builder, listed, LIST_ITEMS), _POINTER.as_pointer())
     with each(builder, n_listed, _constant(1)) as k:
-        item = _python(builder, item_at, _POINTER, listed, k)
-        with builder.if_then(_is(builder, item, nothing)):
-            builder.ret(nothing)
-        number = _python(builder, as_double, _F64, item)
+        number = _double(builder, builder.load(builder.gep(items, [k])), to_double, types)
         keep(number, k)
         place = builder.load(builder.gep(builder.bitcast(places, _NUMBERS), [k]))
         builder.store(builder.and_(builder.load(fits), _print(builder, number, line, place)), fits)
     with each(builder, n_numbers, _constant(1)) as k:
         item = builder.load(builder.gep(given, [builder.add(_constant(1), k)]))
-        keep(_python(builder, as_double, _F64, item), builder.add(n_listed, k))
+        keep(_double(builder, item, to_double, types), builder.add(n_listed, k))
     first_text = builder.add(record, builder.mul(builder.add(n_listed, n_numbers), _constant(8)))
     with each(builder, n_texts, _constant(1)) as k:
         item = builder.load(builder.gep(given, [builder.add(builder.add(_constant(1), n_numbers), k)]))
@@ -207,6 +211,26 @@ def call_record(module: ir.Module) -> None:
         builder.store(following, count)
     said = builder.and_(builder.load(fits), builder.icmp_signed("!=", following, capacity))
     builder.ret(_python(builder, make_bytes, _POINTER, line, builder.select(said, line_nbytes, _constant(0))))
+
+
+def _double(
+    builder: ir.IRBuilder, item: ir.Value, to_double: Sequence[ir.Value], types: Sequence[ir.Value]
+) -> ir.Value:
+    """The number that an object is: read where it lies in a float, which most are; else asked for. CPython makes a
+    float of an int that it takes for any object.
+    """
+    kind = _number(builder, item, TYPE)
+    is_float, is_int = (_is(builder, kind, one) for one in types)
+    with builder.goto_entry_block():
+        found = builder.alloca(_F64)
+    with builder.if_else(is_float) as (of_float, other):
+        with of_float:
+            builder.store(_number(builder, item, FLOAT_VALUE, _F64), found)
+        with other:
+            any_to_double, int_to_double = to_double
+            ask = builder.select(is_int, int_to_double, any_to_double)
+            builder.store(_python(builder, ask, _F64, item), found)
+    return builder.load(found)
 
 
 def _print(builder: ir.IRBuilder, number: ir.Value, line: ir.Value, place: ir.Value) -> ir.Value:

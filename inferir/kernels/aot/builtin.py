@@ -25,7 +25,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 __all__ = [
-    "ARRAY_DATA", "ARRAY_LENGTHS", "ARRAY_RANK", "HEAD_NBYTES", "LENGTH", "LONGEST_LINE", "TEXT_NBYTES", "TYPE",
+    "ARRAY_DATA", "ARRAY_LENGTHS", "ARRAY_RANK", "FLOAT_VALUE", "HEAD_NBYTES", "LENGTH", "LIST_ITEMS", "LONGEST_LINE",
+    "TEXT_NBYTES", "TYPE",
     "RecordForm", "record_function", "row_function", "rows_function",
 ]  # fmt: skip
 
@@ -35,6 +36,10 @@ HEAD_NBYTES, TYPE, LENGTH = 32, 8, 16
 
 #: Fields of a NumPy array. Where it has others, `_reads_arrays` sees it.
 ARRAY_DATA, ARRAY_RANK, ARRAY_LENGTHS = 16, 24, 32
+
+#: Fields of a list and of a float; the sizes of both say whether they are there.
+LIST_ITEMS, FLOAT_VALUE = 24, 16
+_LIST_NBYTES, _FLOAT_NBYTES = 40, 24
 
 #: Bytes of a line with numbers in it, and of one number more; bytes that a record has for each text.
 LONGEST_LINE, TEXT_NBYTES = 512, 128
@@ -114,6 +119,8 @@ def record_function(call_address: int, form: RecordForm) -> Callable[..., bytes]
 
     Raises ValueError where a place has no such number, or the line is longer than compiled code has room for.
     """
+    if (list.__basicsize__, float.__basicsize__) != (_LIST_NBYTES, _FLOAT_NBYTES):
+        return None
     line, places = form.line, form.places
     if len(line) + len("0.000") > LONGEST_LINE:
         raise ValueError(f"expected a line of at most {LONGEST_LINE - len('0.000')} bytes, got {len(line)}")
@@ -124,11 +131,11 @@ def record_function(call_address: int, form: RecordForm) -> Callable[..., bytes]
     written = (len(line) if place is None else place for place in places)  # what is behind the line is not returned
     own = _numbers(
         *(len(places), form.n_numbers, form.n_texts, form.count_address, form.records_address, form.capacity),
-        *(record_nbytes, len(line), *written),
+        *(record_nbytes, len(line), id(float), id(int), *written),
     )
     symbols = (
-        *("PyBytes_FromStringAndSize", "PyList_GetItem", "PyFloat_AsDouble", "PyUnicode_AsUTF8AndSize"),
-        *("PyErr_Occurred", "PyErr_BadArgument"),
+        *("PyBytes_FromStringAndSize", "PyList_GetItem", "PyFloat_AsDouble", "PyLong_AsDouble"),
+        *("PyUnicode_AsUTF8AndSize", "PyErr_Occurred", "PyErr_BadArgument"),
     )
     return _function(call_address, _METH_FASTCALL, _RECORD, own + line, *symbols)
 
