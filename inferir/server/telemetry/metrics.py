@@ -49,18 +49,18 @@ class Histogram:
 
     def fold(self) -> None:
         """Sort what is pending into buckets."""
-        values = np.array(self.pending).reshape(-1, len(self._sums))
+        values = np.array(self.pending).reshape(-1, len(self._sums)).T
         del self.pending[:]
-        self.add(values)
+        self.add(np.sort(values, axis=1))
 
-    def add(self, values: Floats) -> None:
-        """Add observations, (n, width)."""
-        self._sums += values.sum(axis=0)
+    def add(self, in_order: Floats) -> None:
+        """Add observations, (width, n), each row in ascending order: that is half of a search for each value."""
+        self._sums += in_order.sum(axis=1)
         width, n_buckets = self._counts.shape
         until = np.zeros((width, n_buckets + 1), np.int64)  # so many are in the buckets before
-        until[:, -1] = len(values)
-        for row, in_order in zip(until, np.sort(values.T, axis=1), strict=True):  # half of a search for each value
-            row[1:-1] = in_order.searchsorted(self._bounds, side="right")
+        until[:, -1] = in_order.shape[1]
+        for row, values in zip(until, in_order, strict=True):
+            row[1:-1] = values.searchsorted(self._bounds, side="right")
         self._counts += until[:, 1:] - until[:, :-1]
 
     def add_same(self, value: float, count: int) -> None:
@@ -106,13 +106,16 @@ class _Alike:
     def _sort(self, records: Floats) -> None:
         self._parts.clear()
         self.count = 0
-        seconds = records[:, ENDED_S] - records[:, STARTED_S]
-        self._http.add(seconds[:, None])
-        answered = records[:, ROWS] > 0
+        columns = np.ascontiguousarray(records.T)  # each is read several times
+        seconds = columns[ENDED_S] - columns[STARTED_S]
+        in_order = np.sort(np.vstack([seconds, columns[STAGES_S]]), axis=1)
+        self._http.add(in_order[:1])
+        answered = columns[ROWS] > 0
         if self._series is not None and answered.any():
             if not answered.all():
-                seconds, records = seconds[answered], records[answered]
-            self._series().add(seconds, records)
+                columns = columns[:, answered]
+                in_order = np.sort(np.vstack([seconds[answered], columns[STAGES_S]]), axis=1)
+            self._series().add(columns, in_order)
 
 
 class _ModelSeries:
@@ -130,29 +133,24 @@ class _ModelSeries:
         self.last_s = 0.0
         self._stage_s = np.zeros((len(_BATCH_LABELS), len(BATCH_STAGES)))
 
-    def add(self, seconds: Floats, records: Floats) -> None:
-        """Add requests: how long they took, and their numbers."""
-        stages = np.ascontiguousarray(records[:, STAGES_S])
-        rows, batch_rows = records[:, ROWS], records[:, BATCH_ROWS]
+    def add(self, columns: Floats, in_order: Floats) -> None:
+        """Add requests: columns of records, and in ascending order how long they took, and each stage."""
+        stages, rows, batch_rows = columns[STAGES_S], columns[ROWS], columns[BATCH_ROWS]
         self.rows += float(rows.sum())
-        self.last_s = max(self.last_s, float(records[:, ENDED_S].max()))
-        self.duration.add(seconds[:, None])
-        self.stages.add(stages)
-        own = rows
-        if batch_rows.any():
-            own, stages_of_own = rows[batch_rows == 0], stages[batch_rows == 0]
-        else:
-            stages_of_own = stages
-        if len(own):
-            self.batch_rows.add(own[:, None])
-            self.batch_requests.add_same(1.0, len(own))
-            self.kernel_s += float(stages_of_own[:, INFERENCE].sum())
-        sizes = np.where(batch_rows == 0, rows, batch_rows)
+        self.last_s = max(self.last_s, float(columns[ENDED_S].max()))
+        self.duration.add(in_order[:1])
+        self.stages.add(in_order[1:])
+        alone = batch_rows == 0
+        if alone.any():
+            self.batch_rows.add(np.sort(rows[None, alone], axis=1))
+            self.batch_requests.add_same(1.0, int(alone.sum()))
+            self.kernel_s += float(stages[INFERENCE, alone].sum())
+        sizes = np.where(alone, rows, batch_rows)
         if (sizes == sizes[0]).all():  # single rows, above all
-            self._stage_s[self.batch_rows.buckets(sizes[:1])] += stages.sum(axis=0) @ _STAGE_COLUMNS
+            self._stage_s[self.batch_rows.buckets(sizes[0])] += _STAGE_ROWS @ stages.sum(axis=1)
             return
         buckets = self.batch_rows.buckets(sizes)
-        for k, per_request in enumerate((stages @ _STAGE_COLUMNS).T):
+        for k, per_request in enumerate(_STAGE_ROWS @ stages):
             self._stage_s[:, k] += np.bincount(buckets, per_request, minlength=len(_BATCH_LABELS))
 
     def batch_stage_lines(self) -> Iterator[tuple[list[str], list[float]]]:
@@ -163,8 +161,8 @@ class _ModelSeries:
                     yield [stage, rows], [seconds]
 
 
-#: (stages, those of a batch): 1 where one is part of the other.
-_STAGE_COLUMNS = np.array([[float(stage in stages) for stages in BATCH_STAGES.values()] for stage in STAGES])
+#: (those of a batch, stages): 1 where one has the other as a part.
+_STAGE_ROWS = np.array([[float(stage in stages) for stage in STAGES] for stages in BATCH_STAGES.values()])
 #: A batch of more rows than the last bound has is in "+Inf".
 _BATCH_LABELS = [*(str(int(bound)) for bound in FAMILIES["inferir_batch_rows"].bounds), "+Inf"]
 
