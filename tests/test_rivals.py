@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.page.parts import PAGE, between
-from benchmarks.rivals import agreement, measure, process, record, report
+from benchmarks.rivals import agreement, figures, measure, process, record, report
 from benchmarks.rivals.cases import CASES, THREAD_CASES
 from benchmarks.rivals.environments import ENVIRONMENTS
 from benchmarks.rivals.peers import OURS, PEERS, READING, WORKERS, reading
@@ -114,10 +114,10 @@ def test_a_cell_is_replaced_by_a_newer_one(kept: record.Record, tmp_path: Path) 
 
 
 def test_ratios_are_of_the_best_peer(kept: record.Record) -> None:
-    first, second, third = report.cells(kept)
+    first, second, third = figures.cells(kept)
     assert first.ratio == pytest.approx(3)
     assert first.others_s[0][1] == "onnxruntime"
-    assert report.geometric_mean([first.ratio, second.ratio]) == pytest.approx(9)
+    assert figures.geometric_mean([first.ratio, second.ratio]) == pytest.approx(9)
     made = report.page(kept)["rivals"]
     assert "2.0 | 3.0 onnxruntime" in made
     assert f"behind the best peer: {third.case.label}, 1 rows (0.67 faiss)" in made

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.page.parts import PAGE, between
 from benchmarks.serving import record, report
+from benchmarks.serving.figures import LATENCIES, stands
 from benchmarks.serving.load import Result
 
 WHERE = {
@@ -41,7 +42,7 @@ def test_a_scenario_that_is_measured_again_is_replaced(kept: Path) -> None:
     record.put(kept, "telemetry", {"part": 0.02}, WHERE)
     found = record.read(kept)
     assert list(found) == ["closed", "swap", "telemetry", "kernel"]
-    assert report.stands(found, "telemetry.part") == 0.02
+    assert stands(found, "telemetry.part") == 0.02
     assert json.loads(kept.read_text()) == found
 
 
@@ -59,7 +60,7 @@ def test_tables(kept: Path) -> None:
         "| **ours 0.1** | 12,000 |  | 0.50 | 1.25 | 80 |",
         "| BentoML + XGBoost; 1.4 | 400 | 30.0 | 0.50 | 1.25 |  |",
     ]
-    assert due.splitlines()[2:] == [f"| {report.LATENCIES['swap.with']} | 0.50 | 1.25 | 2.00 | 3.00 |"]
+    assert due.splitlines()[2:] == [f"| {LATENCIES['swap.with']} | 0.50 | 1.25 | 2.00 | 3.00 |"]
     assert [line.split("|")[2:] for line in parts.splitlines()[2:]] == [
         [" 54 % ", " at least 50 % ", ""],
         [" 3.1 % ", " at most 5 % ", ""],

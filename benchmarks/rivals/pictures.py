@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.page.drawing import COLORS, INK, STYLE, plt, save
+from benchmarks.rivals.figures import Cell, cells, groups
 from benchmarks.rivals.record import Record
-from benchmarks.rivals.report import Cell, cells, groups
 
 __all__ = ["draw"]
 

@@ -5,18 +5,18 @@ Tables go between the marks in the page; nothing else of it is touched. Ratios a
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.page.parts import PICTURES, write
-from benchmarks.rivals.cases import CASES, Case
+from benchmarks.rivals.cases import CASES
+from benchmarks.rivals.figures import Cell, cells, geometric_mean, groups
 from benchmarks.rivals.peers import APART, OURS, PEERS
 from benchmarks.rivals.record import RECORD, Record
 
-__all__ = ["REPORT", "Cell", "cells", "geometric_mean", "groups", "page"]
+__all__ = ["REPORT", "page"]
 
 #: What the marks of its parts say.
 REPORT = "benchmarks.rivals.report"
@@ -25,48 +25,6 @@ REPORT = "benchmarks.rivals.report"
 _READ_ROWS = 10_000
 
 _CLOCKS = {"wall": "time", "cpu": "time of the CPU"}
-
-
-class Cell(NamedTuple):
-    """One case, number of rows and of threads: seconds a call of ours and of others, fastest first."""
-
-    case: Case
-    rows: int
-    threads: int
-    ours_s: float
-    others_s: tuple[tuple[float, str], ...]
-
-    @property
-    def ratio(self) -> float:
-        """Best peer / ours."""
-        return self.others_s[0][0] / self.ours_s
-
-
-def cells(record: Record) -> list[Cell]:
-    """In the order of the cases; those without a peer are left out."""
-    found = []
-    for cell in record.cells:
-        if cell["part"] == "rivals" and cell["case"] in CASES and len(cell["peers"]) > 1:
-            others = sorted((figure["median_s"], name) for name, figure in cell["peers"].items() if name != OURS)
-            ours = cell["peers"][OURS]["median_s"]
-            found.append(Cell(CASES[cell["case"]], cell["rows"], cell["threads"], ours, tuple(others)))
-    order = list(CASES)
-    return sorted(found, key=lambda cell: (order.index(cell.case.key), cell.rows))
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """exp of the mean of logarithms; nan of nothing."""
-    logarithms = [math.log(value) for value in values]
-    return math.exp(math.fsum(logarithms) / len(logarithms)) if logarithms else math.nan
-
-
-def groups(found: Iterable[Cell]) -> Mapping[str, list[Cell]]:
-    """Trees, others, and explanations."""
-    answer: dict[str, list[Cell]] = {"Trees": [], "Others": [], "Explanations": []}
-    for cell in found:
-        name = "Explanations" if cell.case.ask == "contributions" else "Trees" if cell.case.is_tree else "Others"
-        answer[name].append(cell)
-    return answer
 
 
 def _time(seconds: float) -> str:

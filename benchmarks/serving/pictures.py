@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.page.drawing import COLORS, INK, STYLE, plt, save
-from benchmarks.serving.report import LATENCIES, OURS, SERVERS, stands
+from benchmarks.serving.figures import LATENCIES, OURS, SERVERS, stands
 
 __all__ = ["draw"]
 

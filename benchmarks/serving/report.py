@@ -8,27 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.page.parts import PICTURES, write
+from benchmarks.serving.figures import LATENCIES, OURS, SERVERS, stands
 from benchmarks.serving.record import RECORD, read
 
-__all__ = ["LATENCIES", "OURS", "REPORT", "SERVERS", "page", "stands"]
+__all__ = ["REPORT", "page"]
 
 REPORT = "benchmarks.serving.report"
-
-OURS = "inferir"
-SERVERS = {
-    OURS: "ours",
-    "fastapi": "FastAPI + XGBoost, uvicorn on uvloop",
-    "mlserver": "MLServer, its XGBoost runtime",
-    "bentoml": "BentoML + XGBoost",
-}
-
-#: What requests at fixed times were, by where their figures stand.
-LATENCIES = {
-    "open": "5,000 single rows a second, 64 connections",
-    "batch": "200 batches of 32 rows a second",
-    "swap.without": "2,000 a second, two cores, no swaps",
-    "swap.with": "the same, a model of 50 MB replaced every 3 s",
-}
 
 
 class _Part(NamedTuple):
@@ -46,15 +31,6 @@ _PARTS = (
     _Part("telemetry.part", "metrics, JSON logs of changes, `Server-Timing`: more CPU time", "at most 5 %"),
     _Part("logged.part", "the same with a line of the log for every request", ""),
 )
-
-
-def stands(record: Mapping[str, Any], place: str) -> Any:
-    """What stands at scenario.key.key; None where that was not measured."""
-    scenario, *keys = place.split(".")
-    found = record.get(scenario, {}).get("figures")
-    for key in keys:
-        found = found and found.get(key)
-    return found
 
 
 def _environments(record: Mapping[str, Any]) -> Iterator[str]:
