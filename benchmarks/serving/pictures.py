@@ -23,6 +23,8 @@ def _bars(axis: Any, figures: Mapping[str, Any]) -> None:
     axis.set_yticks(range(len(names)), [SERVERS[name].replace(", ", "\n") for name in names])
     axis.invert_yaxis()
     axis.set_xlim(0, 1.15 * max(rates))
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.locator_params(axis="x", nbins=5)
     axis.set_xlabel("requests a second on one core, 16 connections")
 
 
@@ -34,6 +36,7 @@ def _curves(axis: Any, record: Mapping[str, Any]) -> None:
     axis.set_yscale("log")
     axis.set_yticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
     axis.set_yticks([], minor=True)
+    axis.set_ylim(top=40)  # room for the legend
     axis.set_xticks(_NINES, [f"{100 - 10.0 ** (2 - nines):g} %" for nines in _NINES])
     axis.grid(color=INK, alpha=0.1)
     axis.set_xlabel("so many answers took no longer")
