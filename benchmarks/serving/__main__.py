@@ -19,8 +19,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
-import signal
 import statistics
 import sys
 import tempfile
@@ -201,32 +201,33 @@ def shed(ours: Path, theirs: Path, seconds: float) -> Any:
 
 def telemetry(ours: Path, theirs: Path, seconds: float) -> Any:
     """CPU time of a request with metrics, JSON logs of changes and Server-Timing, and without, in turns."""
-    return _switched("switched", ours, seconds)
+    return _switched(ours, seconds)
 
 
 def logged(ours: Path, theirs: Path, seconds: float) -> Any:
     """The same with a line for every request."""
-    return _switched("logged", ours, seconds)
+    return _switched(ours, seconds, "--log-requests")
 
 
-def _switched(rung: str, ours: Path, seconds: float) -> Any:
-    command = [sys.executable, "-m", "benchmarks.serving.ladder", "--serve", rung, str(PORT), str(ours)]
-    with servers.started("inferir", command, PORT, core=0) as server:
-        run(closed_loop(PORT, single(), connections=16, seconds=1.0))
-        parts, costs = [], {"on": float("inf"), "off": float("inf")}
-        states = ["on", "off"]
-        for _ in range(max(3, round(seconds))):
-            turn_us = {}
-            for state in states:
-                if turn_us:
-                    os.kill(server.pid, signal.SIGUSR1)
-                turn = _Turn(server, closed_loop(PORT, single(), connections=16, seconds=1.0))
-                turn_us[state] = turn.cpu_s / turn.good * 1e6
-                costs[state] = min(costs[state], turn_us[state])
-            parts.append(turn_us["on"] / turn_us["off"] - 1)
-            states.reverse()  # the state stays, and is the first of the next pair: neither is always behind the other
-    least_us = {f"{state}_us": round(cost, 1) for state, cost in costs.items()}
-    return {**least_us, "part": round(statistics.median(parts), 4), "turns": len(parts)}
+def _switched(ours: Path, seconds: float, *options: str) -> Any:
+    """`part` is the median of pairs of turns, `error` its standard error."""
+    path = ours.parent / "pairs.json"
+    options = "--log-format", "json", *options
+    command = [sys.executable, "-m", "benchmarks.serving.switching", str(path), str(PORT), str(ours), *options]
+    with servers.started("inferir", command, PORT, core=0):
+        run(closed_loop(PORT, single(), connections=16, seconds=seconds))
+    pairs = json.loads(path.read_text())
+    on_us, off_us = (statistics.median(side) for side in zip(*pairs, strict=True))
+    parts = [on / off - 1 for on, off in pairs]
+    low, part, high = statistics.quantiles(parts, n=4)
+    error = 1.25 * (high - low) / 1.35 / math.sqrt(len(parts))  # of a median, where the middle is normal
+    return {
+        "on_us": round(on_us, 2),
+        "off_us": round(off_us, 2),
+        "part": round(part, 4),
+        "error": round(error, 4),
+        "pairs": len(pairs),
+    }
 
 
 #: An answer counts where it comes so soon after it was due.

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -29,7 +28,6 @@ from benchmarks.serving import servers
 from benchmarks.serving.__main__ import run, single
 from benchmarks.serving.load import closed_loop
 from inferir.server.request.connection import Connection
-from inferir.server.telemetry import ServerTelemetry
 
 PORT = 9341
 _BODY = b'{"prediction":1,"latency_ms":0.185,"model_id":"model","model_version":"1","request_id":"8ff84da200000000"}'
@@ -89,50 +87,16 @@ def _application(port: int, model: str) -> None:
     uvloop.run(main())
 
 
-def _ours(port: int, model: str, *options: str) -> None:
+def _ours(port: int, model: str) -> None:
     from inferir.cli import main
 
-    sys.argv = ["inferir", "serve", model, "--port", str(port), *options]
+    sys.argv = ["inferir", "serve", model, "--port", str(port)]
     main()
 
 
 def _long(port: int, model: str) -> None:
     Connection.data_received = RequestHandler.data_received  # type: ignore[method-assign]
     _ours(port, model)
-
-
-def _switched(port: int, model: str, *options: str) -> None:
-    """Ours with JSON logs of changes. Each SIGUSR1 takes all telemetry away, or brings it back: for __main__, no rung.
-    In one process, since two processes of the same code differ by more than what is to be measured.
-
-    What every request calls is switched where it is looked up, in the object: the server may have put it there.
-    """
-    silent: dict[str, Callable[..., Any]] = {
-        "finished": lambda exchange: b"",
-    }
-    made: list[ServerTelemetry] = []
-    begin = ServerTelemetry.__init__
-
-    def keep(telemetry: ServerTelemetry, *arguments: Any, **named: Any) -> None:
-        begin(telemetry, *arguments, **named)
-        made.append(telemetry)
-
-    def switch(*_: object) -> None:
-        for telemetry in made:
-            own = vars(telemetry)
-            if own.get("finished") is silent["finished"]:
-                own.update(own.pop("told"))
-            else:
-                own.update({"told": {name: getattr(telemetry, name) for name in silent}, **silent})
-
-    ServerTelemetry.__init__ = keep  # type: ignore[method-assign]
-    signal.signal(signal.SIGUSR1, switch)
-    _ours(port, model, "--log-format", "json", *options)
-
-
-def _logged(port: int, model: str) -> None:
-    """The same with a line for every request."""
-    _switched(port, model, "--log-requests")
 
 
 RUNGS: dict[str, Callable[[int, str], None]] = {
@@ -152,7 +116,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.serve:
         rung, port, model = arguments.serve
-        {**RUNGS, "switched": _switched, "logged": _logged}[rung](int(port), model)
+        RUNGS[rung](int(port), model)
         return
     with tempfile.TemporaryDirectory() as folder:
         _, model = servers.train(Path(folder))

@@ -35,6 +35,8 @@ DESERIALIZE, VALIDATE, QUEUE, PREPROCESS, INFERENCE, POSTPROCESS, SERIALIZE = ra
 #: The body of a request: bytes, or the place into which a large one was received, as bytes.
 Body: TypeAlias = bytes | memoryview
 
+_NO_MATCH: Mapping[str, str] = MappingProxyType({})
+
 
 class Exchange:
     """A request and what became of it.
@@ -61,24 +63,12 @@ class Exchange:
     problem       what is wrong with it already, before it gets to a handler
     """
 
-    # Most of these stay as they are in most requests: as defaults of the class they cost a request nothing.
-    body: Body = b""
-    match: Mapping[str, str] = MappingProxyType({})
-    deadline_s: float = 0.0
-    request_id: str = ""
-    status: int = 0
-    code: str = ""
-    model: str = ""
-    version: str = ""
-    rows: int = 0
-    batch_rows: int = 0
-    shed: str = ""
-    principal: Principal | None = None
-    trace: Any = None
-    ended_s: float = 0.0
-    admitted_s: float = 0.0
-    lines: bytes = b""
-    problem: Exception | None = None
+    # Slots, all filled at once: CPython finds them where they are, and looks a default of the class up by its name.
+    __slots__ = (
+        "admitted_s", "batch_rows", "body", "code", "deadline_s", "ended_s", "headers", "lines", "match", "method",
+        "model", "path", "principal", "problem", "request", "request_id", "route", "rows", "shed", "stages",
+        "started_s", "status", "trace", "version",
+    )  # fmt: skip
 
     def __init__(self, route: Route, headers: Any, request: Any = None) -> None:
         self.route = route
@@ -86,8 +76,25 @@ class Exchange:
         self.request = request
         self.method = route.method
         self.path = route.path
+        self.body: Body = b""
+        self.match: Mapping[str, str] = _NO_MATCH
         self.started_s = monotonic()
+        self.deadline_s = 0.0
+        self.request_id = ""
+        self.status = 0
+        self.code = ""
+        self.model = ""
+        self.version = ""
+        self.rows = 0
+        self.batch_rows = 0
         self.stages = [0.0] * len(STAGES)
+        self.shed = ""
+        self.principal: Principal | None = None
+        self.trace: Any = None
+        self.ended_s = 0.0
+        self.admitted_s = 0.0
+        self.lines = b""
+        self.problem: Exception | None = None
 
     @property
     def seconds(self) -> float:

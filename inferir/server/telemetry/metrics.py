@@ -51,11 +51,13 @@ class Histogram:
         """Sort what is pending into buckets."""
         values = np.array(self.pending).reshape(-1, len(self._sums)).T
         del self.pending[:]
-        self.add(np.sort(values, axis=1))
+        self.add(np.sort(values, axis=1), values.sum(axis=1))
 
-    def add(self, in_order: Floats) -> None:
-        """Add observations, (width, n), each row in ascending order: that is half of a search for each value."""
-        self._sums += in_order.sum(axis=1)
+    def add(self, in_order: Floats, sums: Floats) -> None:
+        """Add observations, (width, n), each row in ascending order: that is half of a search for each value; and what
+        each row adds up to.
+        """
+        self._sums += sums
         width, n_buckets = self._counts.shape
         until = np.zeros((width, n_buckets + 1), np.int64)  # so many are in the buckets before
         until[:, -1] = in_order.shape[1]
@@ -106,16 +108,27 @@ class _Alike:
     def _sort(self, records: Floats) -> None:
         self._parts.clear()
         self.count = 0
-        columns = np.ascontiguousarray(records.T)  # each is read several times
-        seconds = columns[ENDED_S] - columns[STARTED_S]
-        in_order = np.sort(np.vstack([seconds, columns[STAGES_S]]), axis=1)
-        self._http.add(in_order[:1])
-        answered = columns[ROWS] > 0
-        if self._series is not None and answered.any():
-            if not answered.all():
-                columns = columns[:, answered]
-                in_order = np.sort(np.vstack([seconds[answered], columns[STAGES_S]]), axis=1)
-            self._series().add(columns, in_order)
+        in_order, sums = _sorted(records)
+        self._http.add(in_order[:1], sums[:1])
+        if self._series is None:
+            return
+        answered = records[:, ROWS] > 0
+        if not answered.all():
+            if not answered.any():
+                return
+            records = records[answered]
+            in_order, sums = _sorted(records)
+        self._series().add(records, in_order, sums)
+
+
+def _sorted(records: Floats) -> tuple[Floats, Floats]:
+    """How long requests took, and each of their stages: (1 + stages, n), rows in ascending order; their sums."""
+    # One copy, sorted where it is: what is read and written here is no longer in the cache for the next request.
+    in_order = np.empty((1 + len(STAGES), len(records)))
+    np.subtract(records[:, ENDED_S], records[:, STARTED_S], out=in_order[0])
+    in_order[1:] = records[:, STAGES_S].T
+    in_order.sort(axis=1)
+    return in_order, in_order.sum(axis=1)
 
 
 class _ModelSeries:
@@ -133,24 +146,30 @@ class _ModelSeries:
         self.last_s = 0.0
         self._stage_s = np.zeros((len(_BATCH_LABELS), len(BATCH_STAGES)))
 
-    def add(self, columns: Floats, in_order: Floats) -> None:
-        """Add requests: columns of records, and in ascending order how long they took, and each stage."""
-        stages, rows, batch_rows = columns[STAGES_S], columns[ROWS], columns[BATCH_ROWS]
+    def add(self, records: Floats, in_order: Floats, sums: Floats) -> None:
+        """Add requests: their records, and what `_sorted` makes of them."""
+        self.last_s = max(self.last_s, float(records[:, ENDED_S].max()))
+        self.duration.add(in_order[:1], sums[:1])
+        self.stages.add(in_order[1:], sums[1:])
+        rows, batch_rows = records[:, ROWS], records[:, BATCH_ROWS]
+        first = rows[0]
+        if not batch_rows.any() and (rows == first).all():  # most: single rows, each by itself
+            n = len(records)
+            self.rows += float(first) * n
+            self.batch_rows.add_same(float(first), n)
+            self.batch_requests.add_same(1.0, n)
+            self.kernel_s += float(sums[1 + INFERENCE])
+            self._stage_s[self.batch_rows.buckets(first)] += _STAGE_ROWS @ sums[1:]
+            return
         self.rows += float(rows.sum())
-        self.last_s = max(self.last_s, float(columns[ENDED_S].max()))
-        self.duration.add(in_order[:1])
-        self.stages.add(in_order[1:])
         alone = batch_rows == 0
         if alone.any():
-            self.batch_rows.add(np.sort(rows[None, alone], axis=1))
+            sizes = np.sort(rows[None, alone], axis=1)
+            self.batch_rows.add(sizes, sizes.sum(axis=1))
             self.batch_requests.add_same(1.0, int(alone.sum()))
-            self.kernel_s += float(stages[INFERENCE, alone].sum())
-        sizes = np.where(alone, rows, batch_rows)
-        if (sizes == sizes[0]).all():  # single rows, above all
-            self._stage_s[self.batch_rows.buckets(sizes[0])] += _STAGE_ROWS @ stages.sum(axis=1)
-            return
-        buckets = self.batch_rows.buckets(sizes)
-        for k, per_request in enumerate(_STAGE_ROWS @ stages):
+            self.kernel_s += float(records[alone, INFERENCE].sum())
+        buckets = self.batch_rows.buckets(np.where(alone, rows, batch_rows))
+        for k, per_request in enumerate(_STAGE_ROWS @ records[:, STAGES_S].T):
             self._stage_s[:, k] += np.bincount(buckets, per_request, minlength=len(_BATCH_LABELS))
 
     def batch_stage_lines(self) -> Iterator[tuple[list[str], list[float]]]:

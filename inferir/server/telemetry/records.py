@@ -23,7 +23,7 @@ from multidict import istr
 from inferir.errors import BackendError
 from inferir.kernels.aot import native
 from inferir.kernels.aot.builtin import TEXT_NBYTES, RecordForm
-from inferir.server.request.auth import ANYBODY, Principal
+from inferir.server.request.auth import ANYBODY
 from inferir.server.request.exchange import QUEUE, STAGES
 from inferir.server.telemetry.server_timing import header_line
 from inferir.server.telemetry.trace_context import TRACEPARENT
@@ -97,21 +97,14 @@ class Records:
         self._kinds: list[Kind] = []
         self._numbers: dict[Kind, int] = {}
         self._kind = -1
-        self._route: Route | None = None
-        self._status, self._model, self._version = 0, "", ""
-        self._principal: Principal | None = None
+        self._before: tuple[object, ...] = ()
 
     def leave(self, exchange: Exchange) -> bytes:
         """Append a request that has its answer. The header line for that; none where no model was asked."""
-        status, rows, stages = exchange.status, exchange.rows, exchange.stages
-        if (  # not as the one before, down to the objects, as most are
-            exchange.route is not self._route
-            or status is not self._status
-            or exchange.model is not self._model
-            or exchange.version is not self._version
-            or exchange.principal is not self._principal
-            or status >= 400
-        ):
+        rows, stages = exchange.rows, exchange.stages
+        answered_by = exchange.route, exchange.status, exchange.model, exchange.version, exchange.principal
+        if answered_by != self._before:  # most are as the one before, down to the objects: no text is compared
+            self._before = answered_by if exchange.status < 400 else ()  # why one was refused is not in it
             self._find_kind(exchange)
         note = self._waited if stages[QUEUE] else self._at_once
         if self._with_texts:
@@ -144,8 +137,6 @@ class Records:
         kind = Kind(
             exchange.route, exchange.status, exchange.model, exchange.version, exchange.code, exchange.shed, key
         )
-        self._route, self._status, self._model, self._version = kind[:4]
-        self._principal = exchange.principal
         number = self._numbers.get(kind)
         if number is None:
             if self._begun is not None and not self._kinds:
