@@ -33,7 +33,7 @@ def kept(tmp_path: Path) -> Path:
     }
     record.put(path, "closed", closed, WHERE)
     record.put(path, "swap", {"with": figures(2000.0)}, WHERE)
-    record.put(path, "telemetry", {"part": 0.031}, WHERE)
+    record.put(path, "telemetry", {"part": 0.031, "error": 0.004}, WHERE)
     record.put(path, "kernel", {"kernel_part": 0.541}, WHERE)
     return path
 
@@ -63,7 +63,7 @@ def test_tables(kept: Path) -> None:
     assert due.splitlines()[2:] == [f"| {LATENCIES['swap.with']} | 0.50 | 1.25 | 2.00 | 3.00 |"]
     assert [line.split("|")[2:] for line in parts.splitlines()[2:]] == [
         [" 54 % ", " at least 50 % ", ""],
-        [" 3.1 % ", " at most 5 % ", ""],
+        [" 3.1 ± 0.4 % ", " at most 5 % ", ""],
     ]
 
 

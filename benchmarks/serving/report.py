@@ -17,19 +17,25 @@ REPORT = "benchmarks.serving.report"
 
 
 class _Part(NamedTuple):
-    """A figure that is a part of something: where it stands, of what it is, what we aim at."""
+    """A figure that is a part of something: where it stands, of what it is, what we aim at, where its error stands."""
 
     place: str
     what: str
     aim: str
+    error: str = ""
 
 
 _PARTS = (
     _Part("kernel.kernel_part", "binary batches of 1,000 rows: the kernel's part of the CPU time", "at least 50 %"),
     _Part("overload.part", "1,000 connections that never wait: answers, of what 16 get", "at least 80 %"),
     _Part("shed.part", "ten times what a slow model can answer: answers in time, of what it can", "at least 80 %"),
-    _Part("telemetry.part", "metrics, JSON logs of changes, `Server-Timing`: more CPU time", "at most 5 %"),
-    _Part("logged.part", "the same with a line of the log for every request", ""),
+    _Part(
+        "telemetry.part",
+        "metrics, JSON logs of changes, `Server-Timing`: more CPU time",
+        "at most 5 %",
+        "telemetry.error",
+    ),
+    _Part("logged.part", "the same with a line of the log for every request", "", "logged.error"),
 )
 
 
@@ -84,7 +90,9 @@ def _parts(record: Mapping[str, Any]) -> Iterator[str]:
     for part in _PARTS:
         if (found := stands(record, part.place)) is not None:
             percent = f"{100 * found:.1f}" if abs(found) < 0.1 else f"{100 * found:.0f}"
-            yield f"| {part.what} | {percent} % | {part.aim} |"
+            error = stands(record, part.error) if part.error else None
+            of_it = "" if error is None else f" ± {100 * error:.1f}"
+            yield f"| {part.what} | {percent}{of_it} % | {part.aim} |"
 
 
 def page(record: Mapping[str, Any]) -> dict[str, str]:
