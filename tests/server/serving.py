@@ -24,8 +24,8 @@ from inferir.formats import apr
 from inferir.formats.spec import ColumnSpec, ModelSpec, OperatorSpec, TensorSpec
 from inferir.server.app import App
 from inferir.server.request.auth import Keys
-from inferir.server.run import open_socket, tls_context
 from inferir.server.settings import Settings
+from inferir.server.starting import open_socket, tls_context
 from tests.patience import PATIENCE_S
 
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import http.client
-import ipaddress
 import json
 import signal
-import ssl
 import subprocess
 import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from inferir.errors import FileAccessError, InvalidInputError
-from inferir.server.run import check, open_socket
+from inferir.server.run import check
 from inferir.server.settings import Settings
+from inferir.server.starting import open_socket
 from tests.patience import PATIENCE_S
-from tests.server.serving import linear_model, process, serving
+from tests.server.serving import linear_model, process
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.9.9.9"])
@@ -44,85 +38,6 @@ def test_other_addresses_need_keys_or_a_word(host: str, tmp_path: Path) -> None:
         check(Settings(host=host, api_keys_file=str(keys)))
     with pytest.raises(FileAccessError):
         check(Settings(host=host, api_keys_file=str(tmp_path / "missing")))
-
-
-def test_a_port_that_is_taken() -> None:
-    taken = open_socket(Settings(port=0))
-    taken.listen()
-    with pytest.raises(InvalidInputError, match="expected an address to listen on"):
-        open_socket(Settings(port=taken.getsockname()[1]))
-    taken.close()
-
-
-# -- TLS
-
-
-def certificate(
-    folder: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """A certificate for 127.0.0.1 and its key, also as PEM files; signed by itself where no issuer is given."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .sign(issuer[1] if issuer else key, hashes.SHA256())
-    )
-    (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / f"{name}.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return made, key
-
-
-def test_mutual_tls(tmp_path: Path) -> None:
-    authority = certificate(tmp_path, "ca")
-    for name in ("server", "client"):
-        certificate(tmp_path, name, authority)
-    certificate(tmp_path, "stranger")
-    path = linear_model(tmp_path / "m.apr")
-    settings = {
-        "tls_certificate": str(tmp_path / "server.pem"),
-        "tls_key": str(tmp_path / "server.key"),
-        "tls_client_ca": str(tmp_path / "ca.pem"),
-    }
-
-    async def main() -> None:
-        async with serving(path, **settings) as (_, url), aiohttp.ClientSession(url) as client:
-
-            async def ask(who: str | None) -> int:
-                context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-                if who:
-                    context.load_cert_chain(tmp_path / f"{who}.pem", tmp_path / f"{who}.key")
-                async with client.post("/predict", json={"features": [1, 2]}, ssl=context) as response:
-                    return response.status
-
-            assert await ask("client") == 200
-            for who in ("stranger", None):
-                with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
-                    await ask(who)
-
-    asyncio.run(main())
-
-
-def test_a_certificate_that_is_none(tmp_path: Path) -> None:
-    from inferir.server.run import tls_context
-
-    certificate(tmp_path, "a")
-    certificate(tmp_path, "b")
-    mixed = Settings(tls_certificate=str(tmp_path / "a.pem"), tls_key=str(tmp_path / "b.key"))
-    with pytest.raises(InvalidInputError, match="expected a certificate and its key"):
-        tls_context(mixed)
-    with pytest.raises(FileAccessError):
-        tls_context(Settings(tls_certificate="missing.pem", tls_key="missing.key"))
 
 
 # -- the command
@@ -188,25 +103,6 @@ def test_a_log_of_json_has_nothing_else(tmp_path: Path) -> None:
     assert sum("serving on http://127.0.0.1:" in line.get("message", "") for line in lines) == 1
     asked = {line["request_id"] for line in lines if line["event"] == "request"}
     assert {f"id-{number}" for number in range(60)} <= asked
-
-
-@pytest.mark.parametrize("log_format", ["text", "json"])
-def test_other_libraries_write_to_the_same_log(log_format: str, tmp_path: Path) -> None:
-    code = (
-        "import logging; from inferir.server.run import configure_logging;"
-        "from inferir.server.settings import Settings;"
-        f"configure_logging(Settings(log_format={log_format!r}));"
-        "logging.getLogger('asyncio').error('a task\\nbroke'); logging.getLogger('asyncio').info('hush');"
-        "logging.getLogger('inferir.server').info('ours')"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, check=True, timeout=PATIENCE_S
-    ).stderr.decode()
-    assert said.index("broke") < said.index("ours")
-    assert "hush" not in said
-    if log_format == "json":
-        theirs, ours = map(json.loads, said.splitlines())
-        assert (theirs["logger"], theirs["message"], ours["message"]) == ("asyncio", "a task\nbroke", "ours")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that takes nothing")

@@ -14,13 +14,15 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from inferir.errors import InvalidInputError
 from inferir.server.errors import ForbiddenError, UnauthenticatedError
-from inferir.server.request.routes import Scope
 
-__all__ = ["ANYBODY", "Keys", "Principal", "parse_keys"]
+__all__ = ["ANYBODY", "Keys", "Principal", "Scope", "parse_keys"]
+
+#: What a key may be allowed to do. None: the route is open to everybody.
+Scope: TypeAlias = Literal["infer", "read", "admin"]
 
 _SCOPES: tuple[str, ...] = get_args(Scope)
 _HASHED = "sha256:"

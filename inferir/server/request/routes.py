@@ -6,17 +6,15 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from inferir.server.errors import NotAllowedError, NotFoundError
+from inferir.server.request.auth import Scope
 from inferir.server.request.exchange import Exchange
 from inferir.server.request.replies import Reply
 
-__all__ = ["UNMATCHED", "Handler", "Route", "Router", "Scope"]
-
-#: What a key may be allowed to do. None: the route is open to everybody.
-Scope: TypeAlias = Literal["infer", "read", "admin"]
+__all__ = ["UNMATCHED", "Handler", "Route", "Router"]
 
 #: A handler has the whole body in `exchange.body`, and answers at once or later. It raises RequestError or InferirError
 #: where there is no answer; nothing else is meant for the client.

@@ -16,8 +16,8 @@ from typing import Any
 from inferir.kernels import select
 from inferir.server.models.watcher import Watcher
 from inferir.server.request.auth import Keys
-from inferir.server.run import open_socket, point_aliases, url_of
 from inferir.server.settings import Settings
+from inferir.server.starting import open_socket, point_aliases, url_of
 from inferir.server.telemetry.exposition import remains
 from inferir.server.workers.fleet import Fleet, raise_first
 from inferir.server.workers.link import Link, LostError

@@ -19,8 +19,8 @@ from inferir.server.models.registry import ModelVersion
 from inferir.server.models.snapshots import Snapshot
 from inferir.server.monitoring.truths import Remembered
 from inferir.server.request.auth import Keys
-from inferir.server.run import configure_logging, run_loop, tls_context
 from inferir.server.settings import Settings
+from inferir.server.starting import configure_logging, run_loop, tls_context
 from inferir.server.workers.link import Link, LostError
 
 __all__ = ["main"]

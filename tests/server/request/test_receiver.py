@@ -24,9 +24,9 @@ from inferir.server.request.exchange import Exchange
 from inferir.server.request.http_server import HttpServer
 from inferir.server.request.receiver import Incoming
 from tests.patience import PATIENCE_S
+from tests.server.certificates import certificate
 from tests.server.request.wire import EchoGate, Transport
 from tests.server.serving import connecting, eventually, linear_model, read_answer, serving
-from tests.server.test_run import certificate
 
 LIMIT = 60_000
 
