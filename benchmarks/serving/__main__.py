@@ -8,7 +8,8 @@
     overload        1,000 connections that never wait
     shed            ten times the requests a second that a slow model can answer
     telemetry       what metrics, JSON logs of changes and Server-Timing cost
-    logged          the same with a line of the log for every request
+    stages          the same, and the looks at the clock that are for the stages alone
+    logged          telemetry with a line of the log for every request
 
 The environment comes first. Timings on a machine that others use are too high, never too low; `nice -n -15` before the
 command, as root, takes most of that away.
@@ -56,7 +57,7 @@ def main() -> None:
             found = SCENARIOS[name](ours, theirs, arguments.seconds)
             print(name, json.dumps(found), flush=True)  # noqa: T201
             if arguments.record:
-                put(arguments.record, name, found, where)
+                put(arguments.record, name, found, where | {"seconds": arguments.seconds})
 
 
 def run(coroutine: Any) -> Any:
@@ -201,22 +202,35 @@ def shed(ours: Path, theirs: Path, seconds: float) -> Any:
 
 def telemetry(ours: Path, theirs: Path, seconds: float) -> Any:
     """CPU time of a request with metrics, JSON logs of changes and Server-Timing, and without, in turns."""
-    return _switched(ours, seconds)
+    return _switched("told", ours, seconds)
+
+
+def stages(ours: Path, theirs: Path, seconds: float) -> Any:
+    """The same, where the handler without telemetry does not look at the clock for the stages either."""
+    return _switched("all", ours, seconds)
 
 
 def logged(ours: Path, theirs: Path, seconds: float) -> Any:
-    """The same with a line for every request."""
-    return _switched(ours, seconds, "--log-requests")
+    """As `telemetry`, with a line for every request."""
+    return _switched("told", ours, seconds, "--log-requests")
 
 
-def _switched(ours: Path, seconds: float, *options: str) -> Any:
+_FEWEST_PAIRS = 10
+
+
+def _switched(what: str, ours: Path, seconds: float, *options: str) -> Any:
     """`part` is the median of pairs of turns, `error` its standard error."""
     path = ours.parent / "pairs.json"
     options = "--log-format", "json", *options
-    command = [sys.executable, "-m", "benchmarks.serving.switching", str(path), str(PORT), str(ours), *options]
+    command = [sys.executable, "-m", "benchmarks.serving.switching", what, str(path), str(PORT), str(ours), *options]
+    path.unlink(missing_ok=True)
     with servers.started("inferir", command, PORT, core=0):
-        run(closed_loop(PORT, single(), connections=16, seconds=seconds))
+        result = run(closed_loop(PORT, single(), connections=16, seconds=seconds)).plain()
+    if result["other_statuses"] or result["lost"]:
+        raise RuntimeError(f"expected an answer to every request, got {result}")
     pairs = json.loads(path.read_text())
+    if len(pairs) < _FEWEST_PAIRS:
+        raise RuntimeError(f"expected {_FEWEST_PAIRS} pairs of turns and more, got {len(pairs)}: give more --seconds")
     on_us, off_us = (statistics.median(side) for side in zip(*pairs, strict=True))
     parts = [on / off - 1 for on, off in pairs]
     low, part, high = statistics.quantiles(parts, n=4)
@@ -242,8 +256,8 @@ class _Turn:
     def __init__(self, server: servers.Server, load: Any) -> None:
         began_s, server_s, client_s = time.monotonic(), server.cpu_s(), time.process_time()
         self.result: Result = run(load)
-        wall_s, self.cpu_s = time.monotonic() - began_s, server.cpu_s() - server_s
-        self.server_part, self.client_part = self.cpu_s / wall_s, (time.process_time() - client_s) / wall_s
+        self.wall_s, self.cpu_s = time.monotonic() - began_s, server.cpu_s() - server_s
+        self.server_part, self.client_part = self.cpu_s / self.wall_s, (time.process_time() - client_s) / self.wall_s
         self.good = sum(seconds < _PATIENCE_S for seconds in self.result.seconds)
         self.good_per_s = self.good / self.result.wall_s
 
@@ -262,10 +276,11 @@ def _overloaded(server: servers.Server, load: Callable[[float], Any]) -> dict[st
     crowd = _Turn(server, load(statistics.median(turn.good_per_s for turn in usual)))
     usual += three()
     capacity_per_s = statistics.median(turn.good_per_s for turn in usual)
+    goodput_per_s = crowd.good / crowd.wall_s  # with the time in which the last of them were answered
     return {
         "capacity_per_s": round(capacity_per_s),
-        "goodput_per_s": round(crowd.good_per_s),
-        "part": round(crowd.good_per_s / capacity_per_s, 3),
+        "goodput_per_s": round(goodput_per_s),
+        "part": round(goodput_per_s / capacity_per_s, 3),
         "part_per_cpu_s": round(
             crowd.good / crowd.cpu_s / (sum(turn.good for turn in usual) / sum(turn.cpu_s for turn in usual)), 3
         ),
@@ -284,6 +299,7 @@ SCENARIOS: dict[str, Callable[[Path, Path, float], Any]] = {
     "overload": overload,
     "shed": shed,
     "telemetry": telemetry,
+    "stages": stages,
     "logged": logged,
 }
 

@@ -1,4 +1,4 @@
-"""What each layer costs: `python -m benchmarks.serving.ladder [--seconds 2] [--rounds 3]`.
+"""What each layer costs: `python -m benchmarks.serving.ladder [--seconds 2] [--rounds 3] [--connections 16]`.
 
     protocol      an asyncio protocol on uvloop that answers constant bytes and reads nothing: sockets and the loop
     server        aiohttp's web.Server with a handler that answers a constant: HTTP
@@ -112,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--serve", nargs=3, metavar=("RUNG", "PORT", "MODEL"), help="be one of the servers")
     arguments = parser.parse_args()
     if arguments.serve:
@@ -123,19 +124,19 @@ def main() -> None:
         found: dict[str, list[tuple[float, float]]] = {rung: [] for rung in RUNGS}
         for _ in range(arguments.rounds):
             for rung in RUNGS:
-                found[rung].append(_measured(rung, model, arguments.seconds))
+                found[rung].append(_measured(rung, model, arguments.seconds, arguments.connections))
     print("| rung | CPU us a request | requests/s |\n|---|---:|---:|")  # noqa: T201 - a script
     for rung, turns in found.items():
         print(f"| {rung} | {min(cpu for cpu, _ in turns):.0f} | {max(rate for _, rate in turns):.0f} |")  # noqa: T201
 
 
-def _measured(rung: str, model: Path, seconds: float) -> tuple[float, float]:
+def _measured(rung: str, model: Path, seconds: float, connections: int) -> tuple[float, float]:
     """CPU time of a request in microseconds, and requests a second."""
     command = [sys.executable, "-m", "benchmarks.serving.ladder", "--serve", rung, str(PORT), str(model)]
     with servers.started(rung, command, PORT, core=0) as server:
-        run(closed_loop(PORT, single(), connections=16, seconds=0.5))
+        run(closed_loop(PORT, single(), connections=connections, seconds=0.5))
         before_s = server.cpu_s()
-        result = run(closed_loop(PORT, single(), connections=16, seconds=seconds))
+        result = run(closed_loop(PORT, single(), connections=connections, seconds=seconds))
         return (server.cpu_s() - before_s) / len(result.seconds) * 1e6, result.rate
 
 

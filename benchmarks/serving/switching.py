@@ -1,22 +1,32 @@
-"""Our server, with all telemetry taken away and brought back again and again: `python -m benchmarks.serving.switching
-FILE PORT MODEL [OPTION ...]`, where an option is one of `inferir serve`.
+"""Our server, with its telemetry taken away and brought back again and again: `python -m benchmarks.serving.switching
+told|all FILE PORT MODEL [OPTION ...]`, where an option is one of `inferir serve`.
 
 Two processes of the same code differ by more than what is to be measured, and so does one from second to second on a
 machine that others use. So it is one process, and turns of a fifth of a second: on off, off on, on off, ... What a turn
 costs is the CPU time of the process, by the clock that the kernel keeps in nanoseconds, over the requests that were
 answered in it; what gathered in it is read before it ends. FILE gets a pair of numbers for each pair of turns: CPU
 us of a request with telemetry, and without.
+
+    told   nobody is told of a request that has its answer, and no header line is made: what settings can turn off
+    all    besides, the handler of `/predict` is one that is made of its source without the times of stages; it looks at
+           the clock for the deadline, for `latency_ms`, and when it is done
 """
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import json
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
+from inferir.server.handlers import predict
+from inferir.server.handlers.predict import PredictHandler
+from inferir.server.request.exchange import Exchange
 from inferir.server.request.http_server import HttpServer
 from inferir.server.telemetry import ServerTelemetry
 
@@ -28,16 +38,47 @@ TURN_S = 0.2
 _FEWEST = 500
 
 
-def _nothing(exchange: Any) -> bytes:
+def _nothing(exchange: Exchange) -> bytes:
     return b""
+
+
+#: What the handler looks at the clock for besides: the deadline, and `latency_ms`.
+_NEEDED = {"encoded_s", "said_s", "exchange.ended_s"}
+
+
+class _WithoutStages(ast.NodeTransformer):
+    """A module that notes no stages, and has no look at the clock that is for them alone."""
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        target = node.targets[0]
+        parts = target.elts if isinstance(target, ast.Tuple) else [target]
+        if all(isinstance(part, ast.Subscript) and "stages" in ast.unparse(part.value) for part in parts):
+            return None
+        if ast.unparse(node.value) == "monotonic()" and ast.unparse(target) not in _NEEDED:
+            node.value = ast.Constant(0.0)
+        return node
+
+
+def _unclocked(handler: PredictHandler) -> Any:
+    """The handler as its source makes it without stages."""
+    tree = ast.fix_missing_locations(_WithoutStages().visit(ast.parse(inspect.getsource(predict))))
+    module = types.ModuleType(predict.__name__)
+    exec(compile(tree, "predict without stages", "exec"), vars(module))  # noqa: S102 - our own source
+    made = object.__new__(module.PredictHandler)
+    vars(made).update(vars(handler))
+    return made
 
 
 class _Switch:
     """Turns of one server."""
 
-    def __init__(self, telemetry: ServerTelemetry, server: HttpServer) -> None:
+    def __init__(self, telemetry: ServerTelemetry, server: HttpServer, *, stages: bool) -> None:
         self._telemetry, self._server = telemetry, server
         self._told = telemetry.finished
+        self._route, _ = server.gate._router.find("POST", "/predict")
+        assert isinstance(self._route.handler, PredictHandler)
+        quiet = _unclocked(self._route.handler) if stages else self._route.handler
+        self._handlers = {True: self._route.handler, False: quiet}
         self._order = [True, False]
         self._costs_us: dict[bool, float] = {}
         self.pairs: list[tuple[float, float]] = []
@@ -47,6 +88,7 @@ class _Switch:
         on = self._order[len(self._costs_us)]
         # Where every request calls it, in the object: the server may have put it there.
         vars(self._telemetry)["finished"] = self._told if on else _nothing
+        vars(self._route)["handler"] = self._handlers[on]
         self._answered, self._cpu_s = self._n_answered(), time.process_time()
         asyncio.get_running_loop().call_later(TURN_S, self._end, on)
 
@@ -70,7 +112,8 @@ class _Switch:
 def main() -> None:
     from inferir.cli import main as inferir
 
-    path, port, model, *options = sys.argv[1:]
+    what, path, port, model, *options = sys.argv[1:]
+    stages = {"told": False, "all": True}[what]
     telemetries: list[ServerTelemetry] = []
     switches: list[_Switch] = []
     begin_telemetry, begin_server = ServerTelemetry.__init__, HttpServer.__init__
@@ -81,7 +124,7 @@ def main() -> None:
 
     def keep_server(server: HttpServer, *arguments: Any, **named: Any) -> None:
         begin_server(server, *arguments, **named)
-        switches.append(_Switch(telemetries[-1], server))
+        switches.append(_Switch(telemetries[-1], server, stages=stages))
 
     ServerTelemetry.__init__ = keep_telemetry  # type: ignore[method-assign]
     HttpServer.__init__ = keep_server  # type: ignore[method-assign]

@@ -15,7 +15,16 @@ from inferir.server.errors import UnsupportedMediaError
 from inferir.server.inference.cache import AnswerCache
 from inferir.server.inference.dataplane import Answers, DataPlane
 from inferir.server.models.registry import ModelVersion, Table
-from inferir.server.request.exchange import DESERIALIZE, POSTPROCESS, PREPROCESS, SERIALIZE, VALIDATE, Body, Exchange
+from inferir.server.request.exchange import (
+    DESERIALIZE,
+    INFERENCE,
+    POSTPROCESS,
+    PREPROCESS,
+    SERIALIZE,
+    VALIDATE,
+    Body,
+    Exchange,
+)
 from inferir.server.request.replies import Reply
 
 if TYPE_CHECKING:
@@ -52,10 +61,13 @@ class PredictHandler:
             return _reply(exchange, request, version, said, monotonic())
         encoded = payload.encode(request, version.columns)
         if len(request.instances) == 1:
-            stages[PREPROCESS] = monotonic() - read_s
-            numbers = plane.predict_row(exchange, version, encoded.cast("B"), faces)
+            encoded_s = monotonic()
+            numbers = plane.predict_row(exchange, version, encoded.cast("B"), faces, encoded_s)
             if numbers is not None:
-                return self._said(exchange, request, version, *_from_numbers(version.model, faces[0], *numbers), table)
+                answered_s = monotonic()
+                stages[PREPROCESS], stages[INFERENCE] = encoded_s - read_s, answered_s - encoded_s
+                found = _from_numbers(version.model, faces[0], *numbers)
+                return self._said(exchange, request, version, *found, table, answered_s)
         rows = np.frombuffer(encoded, version.dtype).reshape(-1, version.columns.width)
         stages[PREPROCESS] = monotonic() - read_s
         answers = plane.predict(exchange, version, rows, faces)
@@ -69,7 +81,8 @@ class PredictHandler:
         return self._answered(exchange, request, await pending, table)
 
     def _answered(self, exchange: Exchange, request: payload.Request, answers: Answers, table: Table) -> Reply:
-        return self._said(exchange, request, answers.version, *_from_arrays(answers.faces), table)
+        answered_s = monotonic()
+        return self._said(exchange, request, answers.version, *_from_arrays(answers.faces), table, answered_s)
 
     def _said(
         self,
@@ -79,8 +92,8 @@ class PredictHandler:
         predictions: list[Any],
         probabilities: list[Any] | None,
         table: Table,
+        answered_s: float,
     ) -> Reply:
-        answered_s = monotonic()
         said = payload.answers(predictions, probabilities, version.model.classes, request.options)
         if self._cache is not None:
             self._cache.put(table, bytes(exchange.body), said)
@@ -121,7 +134,8 @@ def _reply(
         request_id=exchange.request_id,
     )
     body = _encode(document)
-    exchange.stages[SERIALIZE] = monotonic() - said_s
+    exchange.ended_s = ended_s = monotonic()
+    exchange.stages[SERIALIZE] = ended_s - said_s
     return Reply(body)
 
 

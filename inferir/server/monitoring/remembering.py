@@ -29,9 +29,9 @@ class RememberingPlane(DataPlane):
         return self._answered(exchange, answers) if isinstance(answers, Answers) else self._later(exchange, answers)
 
     def predict_row(
-        self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: tuple[str, ...]
+        self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: tuple[str, ...], now_s: float
     ) -> list[list[Any]] | None:
-        answers = super().predict_row(exchange, version, row, faces)
+        answers = super().predict_row(exchange, version, row, faces, now_s)
         if answers is not None and "prediction" in faces:
             numbers, classes = answers[faces.index("prediction")], version.model.classes
             one = payload.labels(classes, [numbers]) if classes else numbers if len(numbers) == 1 else [numbers]

@@ -180,7 +180,8 @@ class Gate:
         return reply
 
     def _finish(self, exchange: Exchange, reply: Reply) -> Reply:
-        exchange.status, exchange.ended_s = reply.status, monotonic()
+        exchange.status = reply.status
+        exchange.ended_s = exchange.ended_s or monotonic()  # a handler may have looked at the clock just now
         # What was raised refers, by its traceback, to the exchange and to what was read of the body.
         exchange.problem = None
         self._leave(exchange)

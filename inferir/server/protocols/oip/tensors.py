@@ -59,7 +59,7 @@ def tensor_from_json(body: InputBody) -> Tensor:
     depth = len(shape) if len(shape) > 1 and text[1:].lstrip()[:1] == b"[" else 1
     try:
         values = _decoder(datatype.name, depth).decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"input {body.name!r}: expected data of datatype {datatype.name}: {error}") from None
     if datatype.name == "BYTES":
         return Tensor(body.name, body.datatype, shape, _strings(values, shape, depth, body.name))

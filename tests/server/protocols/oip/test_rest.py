@@ -148,6 +148,12 @@ class TestJson:
             read(text)
         assert says in caught.value.message
 
+    def test_data_that_are_no_utf_8(self) -> None:
+        """They are decoded when their datatype is known, after the rest."""
+        text = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": ["A\xff"]}]}'
+        with pytest.raises(InvalidInputError, match="input 'x': expected data of datatype BYTES: 'utf-8' codec"):
+            read(text)
+
     def test_names_are_there_once(self) -> None:
         with pytest.raises(InvalidInputError, match="every input once, got 'x' twice"):
             read(body(tensor([1], [1]), tensor([1], [1])))
