@@ -256,8 +256,8 @@ class _Turn:
     def __init__(self, server: servers.Server, load: Any) -> None:
         began_s, server_s, client_s = time.monotonic(), server.cpu_s(), time.process_time()
         self.result: Result = run(load)
-        self.wall_s, self.cpu_s = time.monotonic() - began_s, server.cpu_s() - server_s
-        self.server_part, self.client_part = self.cpu_s / self.wall_s, (time.process_time() - client_s) / self.wall_s
+        wall_s, self.cpu_s = time.monotonic() - began_s, server.cpu_s() - server_s
+        self.server_part, self.client_part = self.cpu_s / wall_s, (time.process_time() - client_s) / wall_s
         self.good = sum(seconds < _PATIENCE_S for seconds in self.result.seconds)
         self.good_per_s = self.good / self.result.wall_s
 
@@ -276,11 +276,10 @@ def _overloaded(server: servers.Server, load: Callable[[float], Any]) -> dict[st
     crowd = _Turn(server, load(statistics.median(turn.good_per_s for turn in usual)))
     usual += three()
     capacity_per_s = statistics.median(turn.good_per_s for turn in usual)
-    goodput_per_s = crowd.good / crowd.wall_s  # with the time in which the last of them were answered
     return {
         "capacity_per_s": round(capacity_per_s),
-        "goodput_per_s": round(goodput_per_s),
-        "part": round(goodput_per_s / capacity_per_s, 3),
+        "goodput_per_s": round(crowd.good_per_s),
+        "part": round(crowd.good_per_s / capacity_per_s, 3),
         "part_per_cpu_s": round(
             crowd.good / crowd.cpu_s / (sum(turn.good for turn in usual) / sum(turn.cpu_s for turn in usual)), 3
         ),

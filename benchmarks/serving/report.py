@@ -35,7 +35,7 @@ _PARTS = (
         "at most 5 %",
         "telemetry.error",
     ),
-    _Part("stages.part", "the same, and the times of stages that it tells", "", "stages.error"),
+    _Part("stages.part", "the same, and the times of stages that it tells", "at most 5 %", "stages.error"),
     _Part("logged.part", "without the times of stages, with a line of the log for every request", "", "logged.error"),
 )
 
