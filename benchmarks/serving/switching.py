@@ -8,8 +8,8 @@ answered in it; what gathered in it is read before it ends. FILE gets a pair of 
 us of a request with telemetry, and without.
 
     told   nobody is told of a request that has its answer, and no header line is made: what settings can turn off
-    all    besides, the handler of `/predict` is one that is made of its source without the times of stages; it looks at
-           the clock for the deadline, for `latency_ms`, and when it is done
+    all    besides, `/predict` is answered by what its source makes without the times of stages; it looks at the clock
+           for the deadline, for `latency_ms`, and when it is done
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ from typing import Any
 
 from inferir.server.handlers import predict
 from inferir.server.handlers.predict import PredictHandler
+from inferir.server.inference import dataplane
 from inferir.server.request.exchange import Exchange
 from inferir.server.request.http_server import HttpServer
 from inferir.server.telemetry import ServerTelemetry
 
-__all__ = ["TURN_S"]
-
-TURN_S = 0.2
+_TURN_S = 0.2
 
 #: A turn with fewer answers has not enough to go by: the load begins or ends, or the machine is elsewhere.
 _FEWEST = 500
@@ -59,13 +58,20 @@ class _WithoutStages(ast.NodeTransformer):
         return node
 
 
-def _unclocked(handler: PredictHandler) -> Any:
-    """The handler as its source makes it without stages."""
-    tree = ast.fix_missing_locations(_WithoutStages().visit(ast.parse(inspect.getsource(predict))))
-    module = types.ModuleType(predict.__name__)
-    exec(compile(tree, "predict without stages", "exec"), vars(module))  # noqa: S102 - our own source
-    made = object.__new__(module.PredictHandler)
-    vars(made).update(vars(handler))
+def _unclocked(of: Any, module: types.ModuleType) -> Any:
+    """The object, of the class that the module's source has without stages."""
+    tree = ast.fix_missing_locations(_WithoutStages().visit(ast.parse(inspect.getsource(module))))
+    changed = types.ModuleType(module.__name__)
+    exec(compile(tree, f"{module.__name__} without stages", "exec"), vars(changed))  # noqa: S102 - our own source
+    made = object.__new__(getattr(changed, type(of).__name__))
+    vars(made).update(vars(of))
+    return made
+
+
+def _quiet(handler: PredictHandler) -> Any:
+    """The handler, and the plane that it asks, without stages."""
+    made = _unclocked(handler, predict)
+    made._plane = _unclocked(made._plane, dataplane)
     return made
 
 
@@ -77,7 +83,7 @@ class _Switch:
         self._told = telemetry.finished
         self._route, _ = server.gate._router.find("POST", "/predict")
         assert isinstance(self._route.handler, PredictHandler)
-        quiet = _unclocked(self._route.handler) if stages else self._route.handler
+        quiet = _quiet(self._route.handler) if stages else self._route.handler
         self._handlers = {True: self._route.handler, False: quiet}
         self._order = [True, False]
         self._costs_us: dict[bool, float] = {}
@@ -90,7 +96,7 @@ class _Switch:
         vars(self._telemetry)["finished"] = self._told if on else _nothing
         vars(self._route)["handler"] = self._handlers[on]
         self._answered, self._cpu_s = self._n_answered(), time.process_time()
-        asyncio.get_running_loop().call_later(TURN_S, self._end, on)
+        asyncio.get_running_loop().call_later(_TURN_S, self._end, on)
 
     def _end(self, on: bool) -> None:
         self._telemetry._records.flush()

@@ -256,9 +256,16 @@ def test_a_server_without_a_model_is_not_ready(tmp_path: Path) -> None:
             async def statuses() -> list[int]:
                 return [(await client.get(path)).status for path in ("/health", "/ready", "/v2/health/ready", "/ping")]
 
+            async def page() -> str:
+                async with client.get("/") as response:
+                    return await response.text()
+
+            why = f"{tmp_path / 'bad.apr'}: E001: "
             assert await statuses() == [200, 503, 503, 503]
+            assert why in await page()
             linear_model(tmp_path / "good.apr")
             await watcher.refresh(at_once=True)
+            assert why in await page()
             assert await statuses() == [200, 200, 200, 200]  # what does not load keeps the others from nothing
             await app.library.unload("linear")
             assert await statuses() == [200, 200, 200, 200]  # somebody asked for that; the server is as it should be

@@ -64,8 +64,8 @@ class PredictHandler:
             encoded_s = monotonic()
             numbers = plane.predict_row(exchange, version, encoded.cast("B"), faces, encoded_s)
             if numbers is not None:
-                answered_s = monotonic()
-                stages[PREPROCESS], stages[INFERENCE] = encoded_s - read_s, answered_s - encoded_s
+                stages[PREPROCESS] = encoded_s - read_s
+                answered_s = encoded_s + stages[INFERENCE]
                 found = _from_numbers(version.model, faces[0], *numbers)
                 return self._said(exchange, request, version, *found, table, answered_s)
         rows = np.frombuffer(encoded, version.dtype).reshape(-1, version.columns.width)

@@ -94,8 +94,8 @@ class DataPlane:
         self, exchange: Exchange, version: ModelVersion, row: memoryview, faces: tuple[str, ...], now_s: float
     ) -> list[list[Any]] | None:
         """As `predict`, for the bytes of one row: the numbers of each face, as `Model.plain` has them. None where it is
-        not to be answered on the spot, or not in this way: then `predict` is to be asked. How long it takes is for the
-        caller to note, who has looked at the clock just before and will just after.
+        not to be answered on the spot, or not in this way: then `predict` is to be asked. `now_s` is the monotonic
+        time.
         """
         ways, expected_s = version.plain, version.cost_of(faces).one_s
         if not ways or version.batcher is not None or expected_s > INLINE_LIMIT_S:
@@ -103,7 +103,9 @@ class DataPlane:
         exchange.rows = 1
         if now_s + expected_s > exchange.deadline_s:
             check_deadline(exchange, expected_s)
-        return ways[faces](row)
+        answers = ways[faces](row)
+        exchange.stages[INFERENCE] = monotonic() - now_s
+        return answers
 
     def _run(self, exchange: Exchange, version: ModelVersion, rows: Matrix, faces: Sequence[str]) -> Answers:
         started_s = monotonic()

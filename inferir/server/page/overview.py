@@ -62,14 +62,14 @@ def models_fragment(parts: Parts, numbers: Mapping[str, Any]) -> Html:
     """A table of all versions, then a section for each."""
     counted = {(each["name"], each["version"]): each for each in numbers["models"]}
     versions = list(parts.registry)
-    if not versions:
-        return element("p", "No model is loaded.", class_="note")
-    rows = [_row(version, parts, counted, numbers["bounds_s"]) for version in versions]
-    head = ["Model", "Version", "Task", "Type", "Columns", "Rows answered", "p50", "p95", "p99"]
     failed = [
-        element("p", f"{failure.name}: {failure.code}: {failure.message}", class_="failed")
+        element("p", f"{failure.source}: {failure.code}: {failure.message}", class_="failed")
         for failure in parts.registry.failures.values()
     ]
+    if not versions:
+        return join(element("p", "No model is loaded.", class_="note"), *failed)
+    rows = [_row(version, parts, counted, numbers["bounds_s"]) for version in versions]
+    head = ["Model", "Version", "Task", "Type", "Columns", "Rows answered", "p50", "p95", "p99"]
     return join(
         element("div", table(head, rows), class_="wide"),
         *failed,

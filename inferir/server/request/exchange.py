@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DESERIALIZE",
     "INFERENCE",
+    "NO_MATCH",
     "POSTPROCESS",
     "PREPROCESS",
     "QUEUE",
@@ -35,7 +36,8 @@ DESERIALIZE, VALIDATE, QUEUE, PREPROCESS, INFERENCE, POSTPROCESS, SERIALIZE = ra
 #: The body of a request: bytes, or the place into which a large one was received, as bytes.
 Body: TypeAlias = bytes | memoryview
 
-_NO_MATCH: Mapping[str, str] = MappingProxyType({})
+#: Of a path without {parameters}.
+NO_MATCH: Mapping[str, str] = MappingProxyType({})
 
 
 class Exchange:
@@ -77,7 +79,7 @@ class Exchange:
         self.method = route.method
         self.path = route.path
         self.body: Body = b""
-        self.match: Mapping[str, str] = _NO_MATCH
+        self.match: Mapping[str, str] = NO_MATCH
         self.started_s = monotonic()
         self.deadline_s = 0.0
         self.request_id = ""

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from inferir.server.errors import NotAllowedError, NotFoundError
 from inferir.server.request.auth import Scope
-from inferir.server.request.exchange import Exchange
+from inferir.server.request.exchange import NO_MATCH, Exchange
 from inferir.server.request.replies import Reply
 
 __all__ = ["UNMATCHED", "Handler", "Route", "Router"]
@@ -52,8 +52,6 @@ UNMATCHED = Route("*", "unmatched", _nothing, None)
 #: Paths with parameters whose routes are remembered: there are as many as models, and clients that make up others.
 _REMEMBERED = 256
 
-_NO_MATCH: Mapping[str, str] = MappingProxyType({})
-
 
 class Router:
     """Finds a request's route. Paths without parameters are one look into a dict."""
@@ -80,7 +78,7 @@ class Router:
         Raises NotFoundError, or NotAllowedError with an Allow header.
         """
         methods = self._fixed.get(path)
-        match: Mapping[str, str] = _NO_MATCH
+        match: Mapping[str, str] = NO_MATCH
         if methods is None:
             path = _origin_form(path).partition("?")[0].partition("#")[0]
             methods = self._fixed.get(path)

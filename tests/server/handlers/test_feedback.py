@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,22 @@ def test_a_truth_that_is_refused_may_come_again(classifier: str) -> None:
                 assert status == 400
                 assert body["code"] in ("E003", "E006")
             assert (await told(client, {**said, "truth": "plus"}))[0] == 200
+
+    asyncio.run(main())
+
+
+def test_remembering_is_no_part_of_inference(classifier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with (
+            serving(classifier, remember=10, batching="off", backend="auto") as (app, url),
+            aiohttp.ClientSession(url) as client,
+        ):
+            monkeypatch.setattr(app.monitor.memory, "put", lambda *_: time.sleep(0.2))
+            async with client.post("/predict", json={"features": [1.0, 2.0]}) as response:
+                assert response.status == 200
+                said = response.headers["Server-Timing"]
+        took_ms = {name: float(ms) for name, ms in (entry.split(";dur=") for entry in said.split(", "))}
+        assert took_ms["postprocess"] >= 200 > took_ms["inference"]
 
     asyncio.run(main())
 
